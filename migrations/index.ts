@@ -1,0 +1,12 @@
+import { CreateUsers1763700000000 } from './1763700000000-create-users.js';
+import { IndexUserSearch1763700001000 } from './1763700001000-index-user-search.js';
+import { CountUsers1763700002000 } from './1763700002000-count-users.js';
+import { CreateSessions1763700003000 } from './1763700003000-create-sessions.js';
+
+/** In their order. A test compares the list with the folder. */
+export const migrations = [
+  CreateUsers1763700000000,
+  IndexUserSearch1763700001000,
+  CountUsers1763700002000,
+  CreateSessions1763700003000,
+];

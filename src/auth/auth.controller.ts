@@ -1,0 +1,129 @@
+import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Param, Post, Query } from '@nestjs/common';
+import { ApiBody, ApiConsumes, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Authenticated, Public } from '../common/auth/access.decorator.js';
+import { CurrentUser } from '../common/auth/current-user.decorator.js';
+import type { Principal } from '../common/auth/principal.js';
+import { ApiErrors } from '../common/http/api-errors.decorator.js';
+import { Client, type ClientInfo } from '../common/http/client-info.js';
+import { MessageResponse } from '../common/http/message.response.js';
+import { PageOf, PageQuery, toPage, type Page } from '../common/http/page.js';
+import { CredentialsBody, RateLimit } from '../common/http/route-settings.decorator.js';
+import { IdPipe } from '../common/validation/id.pipe.js';
+import { UserResponse } from '../users/dto/user.response.js';
+import { AuthService, type TokenPair } from './auth.service.js';
+import { ChangePasswordDto } from './dto/change-password.dto.js';
+import { LoginDto } from './dto/login.dto.js';
+import { LogoutDto, RefreshDto } from './dto/refresh.dto.js';
+import { SessionResponse } from './dto/session.response.js';
+import { LoginResponse, TokenPairResponse } from './dto/token.response.js';
+import { loginName } from './login-name.js';
+import { SessionsService } from './sessions/sessions.service.js';
+
+const SessionPage = PageOf(SessionResponse);
+
+@ApiTags('auth')
+@Controller()
+export class AuthController {
+  constructor(
+    private readonly auth: AuthService,
+    private readonly sessions: SessionsService,
+  ) {}
+
+  @Post('auth/login')
+  @HttpCode(HttpStatus.OK)
+  @Public()
+  @RateLimit('credentials', 'Too many login attempts. Please try again later.')
+  @CredentialsBody({ acceptsForm: true })
+  @ApiOperation({ summary: 'Sign in', description: 'With email or username, as JSON or as an OAuth 2 password form.' })
+  @ApiConsumes('application/json', 'application/x-www-form-urlencoded')
+  @ApiBody({ type: LoginDto })
+  @ApiOkResponse({ type: LoginResponse })
+  @ApiErrors(401, 403)
+  async login(@Client() client: ClientInfo, @Body() body: LoginDto): Promise<LoginResponse> {
+    const { account, ...pair } = await this.auth.login(loginName(body), body.password, client);
+    return { ...present(pair), user: UserResponse.from(account) };
+  }
+
+  @Post('auth/refresh')
+  @HttpCode(HttpStatus.OK)
+  @Public()
+  @CredentialsBody()
+  @ApiOperation({
+    summary: 'Trade the refresh token for a new pair',
+    description: 'Each refresh token is good once; see the guide on sessions in the README.',
+  })
+  @ApiOkResponse({ type: TokenPairResponse })
+  @ApiErrors(401)
+  async refresh(@Client() client: ClientInfo, @Body() body: RefreshDto): Promise<TokenPairResponse> {
+    return present(await this.auth.refresh(body.refresh_token, client));
+  }
+
+  @Post('auth/logout')
+  @HttpCode(HttpStatus.NO_CONTENT)
+  @Authenticated()
+  @CredentialsBody()
+  @ApiOperation({
+    summary: 'Sign out',
+    description: 'Ends the session: its access and refresh tokens are dead at once. The body may be left out.',
+  })
+  @ApiBody({ type: LogoutDto, required: false })
+  @ApiNoContentResponse()
+  logout(@CurrentUser() caller: Principal, @Body() body: LogoutDto): Promise<void> {
+    return this.auth.logout(caller, body.refresh_token);
+  }
+
+  @Post('auth/logout-all')
+  @HttpCode(HttpStatus.NO_CONTENT)
+  @Authenticated()
+  @ApiOperation({ summary: 'Sign out everywhere' })
+  @ApiNoContentResponse()
+  logoutAll(@CurrentUser() caller: Principal): Promise<void> {
+    return this.sessions.endAll(caller.id);
+  }
+
+  @Post(['auth/change-password', 'users/change-password'])
+  @HttpCode(HttpStatus.OK)
+  @Authenticated()
+  @CredentialsBody()
+  @ApiOperation({ summary: 'Change the password', description: 'Other sessions end; this one stays.' })
+  @ApiOkResponse({ type: MessageResponse })
+  @ApiErrors(400)
+  async changePassword(@CurrentUser() caller: Principal, @Body() body: ChangePasswordDto): Promise<MessageResponse> {
+    await this.auth.changePassword(caller, {
+      currentPassword: body.current_password,
+      newPassword: body.new_password,
+      confirmPassword: body.confirm_password,
+    });
+    return MessageResponse.of('Password changed successfully');
+  }
+
+  @Get('auth/sessions')
+  @Authenticated()
+  @ApiOperation({ summary: "The caller's sessions", description: 'One for each signed-in device, the newest first.' })
+  @ApiOkResponse({ type: SessionPage })
+  async listSessions(@CurrentUser() caller: Principal, @Query() query: PageQuery): Promise<Page<SessionResponse>> {
+    const window = query.window();
+    const { sessions, total } = await this.sessions.list(caller.id, window);
+    return toPage(
+      sessions.map((session) => SessionResponse.from(session, caller.sessionId)),
+      total,
+      window,
+    );
+  }
+
+  @Delete('auth/sessions/:id')
+  @HttpCode(HttpStatus.NO_CONTENT)
+  @Authenticated()
+  @ApiOperation({ summary: 'End a session', description: 'Signs that device out at once.' })
+  @ApiNoContentResponse()
+  endSession(@CurrentUser() caller: Principal, @Param('id', IdPipe) id: string): Promise<void> {
+    return this.sessions.end(caller.id, id);
+  }
+}
+
+const present = (pair: TokenPair): TokenPairResponse => ({
+  access_token: pair.accessToken,
+  refresh_token: pair.refreshToken,
+  token_type: 'bearer',
+  expires_in: pair.expiresInSeconds,
+});

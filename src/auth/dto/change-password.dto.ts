@@ -1,0 +1,21 @@
+import { ApiPropertyOptional } from '@nestjs/swagger';
+import { IsString } from 'class-validator';
+import { NewPasswordField, Optional, SecretField } from '../../common/validation/fields.js';
+
+export class ChangePasswordDto {
+  @SecretField({ example: 'OldPassword123!' })
+  current_password!: string;
+
+  @NewPasswordField()
+  new_password!: string;
+
+  @ApiPropertyOptional({
+    type: String,
+    format: 'password',
+    description: 'Must equal new_password',
+    example: 'SecurePass123!',
+  })
+  @Optional()
+  @IsString()
+  confirm_password?: string;
+}

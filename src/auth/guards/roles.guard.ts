@@ -1,0 +1,22 @@
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { ACCESS_POLICY, type AccessPolicy } from '../../common/auth/access.decorator.js';
+import { ForbiddenError } from '../../common/errors/errors.js';
+import type { GatehouseRequest } from '../../common/http/request.js';
+
+/** After the access guard: of those whom it knows, lets in the holders of the roles that the route asks for. */
+@Injectable()
+export class RolesGuard implements CanActivate {
+  constructor(private readonly reflector: Reflector) {}
+
+  canActivate(context: ExecutionContext): boolean {
+    const policy = this.reflector.getAllAndOverride<AccessPolicy | undefined>(ACCESS_POLICY, [
+      context.getHandler(),
+      context.getClass(),
+    ]);
+    if (policy?.kind !== 'roles') return true;
+    const role = context.switchToHttp().getRequest<GatehouseRequest>().principal?.role;
+    if (!role || !policy.roles.includes(role)) throw new ForbiddenError();
+    return true;
+  }
+}

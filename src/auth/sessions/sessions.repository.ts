@@ -1,0 +1,81 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { type EntityManager, Not, Repository } from 'typeorm';
+import type { PageWindow } from '../../common/http/page.js';
+import { Session } from './session.entity.js';
+
+/** A session under its lock, and the database's clock: nodes may disagree about the time, their database does not. */
+export interface LockedSession {
+  readonly session: Session;
+  readonly now: Date;
+}
+
+@Injectable()
+export class SessionsRepository {
+  constructor(@InjectRepository(Session) private readonly rows: Repository<Session>) {}
+
+  within(tx: EntityManager): SessionsRepository {
+    return new SessionsRepository(tx.getRepository(Session));
+  }
+
+  transaction<T>(work: (tx: EntityManager) => Promise<T>): Promise<T> {
+    return this.rows.manager.transaction(work);
+  }
+
+  async insert(session: Session): Promise<void> {
+    await this.rows.insert(session);
+  }
+
+  /** Waits for its turn; the clock is read once the lock is held. */
+  async findLocked(id: string): Promise<LockedSession | null> {
+    const session = await this.rows.findOne({ where: { id }, lock: { mode: 'pessimistic_write' } });
+    return session && { session, now: await this.now() };
+  }
+
+  async now(): Promise<Date> {
+    const [{ now }] = await this.rows.query<{ now: Date }[]>('SELECT clock_timestamp() AS now');
+    return now;
+  }
+
+  async update(id: string, changes: Partial<Session>): Promise<void> {
+    await this.rows.update({ id }, changes);
+  }
+
+  async listOwn(userId: string, { skip, limit }: PageWindow): Promise<{ sessions: Session[]; total: number }> {
+    const [sessions, total] = await this.rows
+      .createQueryBuilder('s')
+      .where('s.user_id = :userId AND s.expires_at > now()', { userId })
+      .orderBy('s.id', 'DESC')
+      .offset(skip)
+      .limit(limit)
+      .getManyAndCount();
+    return { sessions, total };
+  }
+
+  async delete(id: string): Promise<void> {
+    await this.rows.delete({ id });
+  }
+
+  async deleteOwn(id: string, userId: string): Promise<boolean> {
+    const result = await this.rows.delete({ id, userId });
+    return result.affected === 1;
+  }
+
+  async deleteAllOf(userId: string): Promise<void> {
+    await this.rows.delete({ userId });
+  }
+
+  async deleteAllBut(id: string, userId: string): Promise<void> {
+    await this.rows.delete({ userId, id: Not(id) });
+  }
+
+  /** At most `count` of them, passing over any that a refresh holds. Returns how many. */
+  async deleteExpired(count: number): Promise<number> {
+    const [, affected] = await this.rows.query<[unknown, number]>(
+      `DELETE FROM sessions WHERE id IN
+         (SELECT id FROM sessions WHERE expires_at <= now() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)`,
+      [count],
+    );
+    return affected;
+  }
+}

@@ -1,0 +1,56 @@
+#!/usr/bin/env node
+import { Command } from 'commander';
+import { describeAsDotenv, describeVariables } from './config/describe.js';
+import { ConfigurationError } from './config/environment.js';
+import { DatabaseUnusableError } from './database/open-database.js';
+import { EmbeddedPostgresError } from './database/embedded/embedded-postgres.js';
+import { FirstAdminError } from './users/first-admin.service.js';
+
+/** Errors whose message is for the operator; of others the stack is of use. */
+const OPERATOR_ERRORS = [ConfigurationError, DatabaseUnusableError, EmbeddedPostgresError, FirstAdminError];
+
+const program = new Command('gatehouse')
+  .description('Self-hosted application backend: accounts, sessions and users behind one documented REST API')
+  .addHelpText('after', `\n${describeVariables()}`)
+  .helpCommand(false);
+
+program
+  .command('start', { isDefault: true })
+  .description('run the server (default)')
+  .addHelpText('after', `\n${describeVariables()}`)
+  .action(async () => (await import('./main.js')).start());
+
+program
+  .command('migrate')
+  .description('bring the database up to date and stop, for those who run it apart from the start')
+  .action(async () => (await import('./commands.js')).runMigrations());
+
+program
+  .command('openapi')
+  .description('print the OpenAPI document')
+  .action(async () => (await import('./commands.js')).printOpenApi());
+
+program
+  .command('env-example')
+  .description('print .env.example')
+  .action(() => void process.stdout.write(describeAsDotenv()));
+
+program.parseAsync().catch((error: unknown) => {
+  const lines = describeFailure(error);
+  process.stderr.write(`${lines.map((line) => `gatehouse: ${line}`).join('\n')}\n`);
+  process.exit(1);
+});
+
+function describeFailure(error: unknown): string[] {
+  if (error instanceof Error && 'syscall' in error && error.syscall === 'listen')
+    return [listenFailure(error as NodeJS.ErrnoException & { port?: number })];
+  if (OPERATOR_ERRORS.some((known) => error instanceof known)) return (error as Error).message.split('\n');
+  return [error instanceof Error ? (error.stack ?? error.message) : String(error)];
+}
+
+function listenFailure({ code, port, message }: NodeJS.ErrnoException & { port?: number }): string {
+  if (code === 'EADDRINUSE') return `port ${port} is in use by another program; stop it, or set PORT to a free one`;
+  if (code === 'EACCES') return `port ${port} is not allowed to this user; set PORT to 1024 or more`;
+  if (code === 'EADDRNOTAVAIL') return 'HOST is not an address of this machine; set it to one that is, or to 0.0.0.0';
+  return message;
+}

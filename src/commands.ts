@@ -1,0 +1,35 @@
+import { createApp } from './app.setup.js';
+import { loadConfig, readDotenvFile } from './config/load-config.js';
+import { openDatabase } from './database/open-database.js';
+import { createDocument } from './openapi.js';
+import { createLogger } from './server/logging/pino-logger.js';
+
+const say = (line: string) => void process.stderr.write(`${line}\n`);
+
+/** `gatehouse migrate` */
+export async function runMigrations(): Promise<void> {
+  readDotenvFile();
+  const database = await openDatabase(loadConfig(process.env), {
+    log: say,
+    onServerExit: () => say('The embedded PostgreSQL has stopped'),
+  });
+  await database.close();
+  say('The database is up to date');
+}
+
+/** `gatehouse openapi`. The document is made from the running program, so it wants the same database as a start. */
+export async function printOpenApi(): Promise<void> {
+  readDotenvFile();
+  const config = loadConfig({ ...process.env, LOG_LEVEL: 'warn' });
+  const database = await openDatabase(config, {
+    log: () => {},
+    onServerExit: () => say('The embedded PostgreSQL has stopped'),
+  });
+  try {
+    const app = await createApp(config, database.connection, createLogger(config));
+    process.stdout.write(`${JSON.stringify(createDocument(app), null, 2)}\n`);
+    await app.close();
+  } finally {
+    await database.close();
+  }
+}

@@ -1,0 +1,27 @@
+import type { FastifyRequest } from 'fastify';
+import type { Principal } from '../auth/principal.js';
+import type { AccessClaims } from '../auth/access-claims.js';
+
+export type RateLimitGroup = 'credentials' | 'uploads' | 'admin' | 'none';
+
+/** What a route tells the server around it; set by `@RateLimit()` and `@Body…()` decorators. */
+export interface RouteSettings {
+  rateLimit?: RateLimitGroup;
+  /** Bytes; replaces the server's own limit. */
+  bodyLimit?: number;
+  /** The route also takes `application/x-www-form-urlencoded`. */
+  acceptsForm?: boolean;
+  /** What a 429 of this route says. */
+  rateLimitMessage?: string;
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig extends RouteSettings {}
+}
+
+export interface GatehouseRequest extends FastifyRequest {
+  principal?: Principal;
+  /** The verified claims of the bearer token, `null` when there is none or it is bad; read once a request. */
+  accessClaims?: AccessClaims | null;
+  isRateCounted?: boolean;
+}

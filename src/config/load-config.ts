@@ -1,0 +1,87 @@
+import { resolve } from 'node:path';
+import { config as readDotenv } from 'dotenv';
+import type { AppConfig } from './app-config.js';
+import { readEnvironment, type Environment } from './environment.js';
+import { accessTokenKey, deriveKey, keptSecret } from './secrets.js';
+import { reservedVariables, variables, type VariableName } from './variables.js';
+
+type Source = Record<string, string | undefined>;
+
+/** Reads `.env` of the working directory into the environment; what is set already wins. */
+export function readDotenvFile(): void {
+  readDotenv({ quiet: true });
+}
+
+/** @throws ConfigurationError with one line for each fault */
+export function loadConfig(source: Source): AppConfig {
+  return toConfig(readEnvironment(source));
+}
+
+/** Variables that are set but have no effect in this version. */
+export function reservedVariablesIn(source: Source): VariableName[] {
+  return [...reservedVariables].filter((name) => {
+    const given = source[name]?.trim();
+    return given && given !== variables[name].fallback;
+  });
+}
+
+function toConfig(env: Environment): AppConfig {
+  const required = <K extends VariableName>(name: K): NonNullable<Environment[K]> => {
+    const value = env[name];
+    if (value === undefined) throw new Error(`${name} has no value and no default`);
+    return value;
+  };
+  const dataDir = resolve(required('DATA_DIR'));
+  const secret = env.JWT_SECRET ?? keptSecret(dataDir);
+  return deepFreeze<AppConfig>({
+    isProduction: env.NODE_ENV === 'production',
+    http: {
+      host: required('HOST'),
+      port: required('PORT'),
+      requestTimeoutSeconds: required('REQUEST_TIMEOUT'),
+      trustedProxies: required('TRUST_PROXY'),
+      corsOrigins: env.CORS_ORIGINS ?? [],
+      publicUrl: env.PUBLIC_URL?.replace(/\/+$/, '') ?? null,
+    },
+    dataDir,
+    database: { url: env.DATABASE_URL ?? null, poolSize: required('DATABASE_POOL_SIZE') },
+    tokens: {
+      accessKey: accessTokenKey(secret),
+      refreshKey: deriveKey(secret, 'refresh-token'),
+      accessTtlSeconds: required('JWT_ACCESS_TTL'),
+      sessionIdleSeconds: required('JWT_REFRESH_TTL'),
+      sessionMaxSeconds: required('SESSION_MAX_TTL'),
+      refreshGraceSeconds: required('REFRESH_GRACE'),
+    },
+    accounts: {
+      bcryptCost: required('BCRYPT_COST'),
+      isRegistrationOpen: required('REGISTRATION_OPEN'),
+      directoryShowsEmail: required('DIRECTORY_SHOWS_EMAIL'),
+      loginLockout: required('LOGIN_LOCKOUT'),
+      firstAdmin:
+        env.ADMIN_EMAIL && env.ADMIN_PASSWORD ? { email: env.ADMIN_EMAIL, password: env.ADMIN_PASSWORD } : null,
+    },
+    rateLimits: {
+      isEnabled: required('RATE_LIMIT_ENABLED'),
+      credentials: required('RATE_LIMIT_CREDENTIALS'),
+      anonymous: required('RATE_LIMIT_ANONYMOUS'),
+      user: required('RATE_LIMIT_USER'),
+      userHourly: required('RATE_LIMIT_USER_HOURLY'),
+      uploads: required('RATE_LIMIT_UPLOADS'),
+      admin: required('RATE_LIMIT_ADMIN'),
+    },
+    log: {
+      level: required('LOG_LEVEL'),
+      isPretty: (env.LOG_FORMAT ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty',
+    },
+  });
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const inner of Object.values(value)) {
+    // A KeyObject guards its own state.
+    if (inner !== null && typeof inner === 'object' && Object.getPrototypeOf(inner) === Object.prototype)
+      deepFreeze(inner);
+  }
+  return Object.freeze(value);
+}

@@ -1,0 +1,116 @@
+/** A value that is not what the variable takes. The message completes the sentence "expected …". */
+export class UnacceptableValue extends Error {}
+
+/** One environment variable: how it is read, what it defaults to and what the operator is told about it. */
+export interface Variable<T> {
+  readonly description: string;
+  /** What the variable takes, as the operator reads it: `a whole number from 1 to 65535`. */
+  readonly accepts: string;
+  /** The default as it would be written in the environment; `null` when there is none. */
+  readonly fallback: string | null;
+  /** What happens without a value, for variables that have no default. */
+  readonly whenUnset?: string;
+  /** A secret's value appears in no message. */
+  readonly isSecret: boolean;
+  /** @throws UnacceptableValue */
+  parse(text: string): T;
+}
+
+interface Details {
+  description: string;
+  fallback?: string;
+  whenUnset?: string;
+  secret?: boolean;
+}
+
+function variable<T>(accepts: string, details: Details, parse: (text: string) => T): Variable<T> {
+  return {
+    description: details.description,
+    accepts,
+    fallback: details.fallback ?? null,
+    whenUnset: details.whenUnset,
+    isSecret: details.secret ?? false,
+    parse,
+  };
+}
+
+const refuse = (): never => {
+  throw new UnacceptableValue();
+};
+
+interface TextDetails extends Details {
+  accepts?: string;
+  minLength?: number;
+  test?: (value: string) => boolean;
+}
+
+export const text = (details: TextDetails): Variable<string> =>
+  variable(details.accepts ?? 'text', details, (value) => {
+    if (details.test && !details.test(value)) refuse();
+    if (details.minLength !== undefined && [...value].length < details.minLength) refuse();
+    return value;
+  });
+
+export const integer = (details: Details & { min: number; max: number }): Variable<number> =>
+  variable(`a whole number from ${details.min} to ${details.max}`, details, (value) => {
+    const number = Number(value);
+    if (!/^\d+$/.test(value) || number < details.min || number > details.max) refuse();
+    return number;
+  });
+
+export const boolean = (details: Details): Variable<boolean> =>
+  variable('true or false', details, (value) => {
+    if (/^(true|1|yes|on)$/i.test(value)) return true;
+    if (/^(false|0|no|off)$/i.test(value)) return false;
+    return refuse();
+  });
+
+export const oneOf = <const T extends string>(choices: readonly T[], details: Details): Variable<T> =>
+  variable(choices.join(', '), details, (value) => choices.find((choice) => choice === value) ?? refuse());
+
+export const url = (protocols: readonly string[], details: Details): Variable<string> =>
+  variable(`a URL that begins with ${protocols.map((p) => `${p}://`).join(' or ')}`, details, (value) => {
+    const protocol = URL.canParse(value) ? new URL(value).protocol.replace(':', '') : '';
+    if (!protocols.includes(protocol)) refuse();
+    return value;
+  });
+
+export const list = (details: Details & { accepts: string; item: RegExp }): Variable<readonly string[]> =>
+  variable(details.accepts, details, (value) => {
+    const items = value
+      .split(',')
+      .map((item) => item.trim())
+      .filter(Boolean);
+    if (items.some((item) => !details.item.test(item))) refuse();
+    return items;
+  });
+
+/** `count/seconds`, as in `5/60`. */
+export interface Limit {
+  readonly count: number;
+  readonly seconds: number;
+}
+
+export const limit = (details: Details): Variable<Limit> =>
+  variable('count/seconds, like 100/60', details, (value) => {
+    const match = /^(\d{1,9})\/(\d{1,9})$/.exec(value);
+    if (!match || Number(match[1]) < 1 || Number(match[2]) < 1) return refuse();
+    return { count: Number(match[1]), seconds: Number(match[2]) };
+  });
+
+/** `false` (trust nobody), a number of proxies in front, or the proxies' addresses. */
+export type TrustedProxies = false | number | readonly string[];
+
+export const proxies = (details: Details): Variable<TrustedProxies> =>
+  variable(
+    'false, a number of proxies (1 to 10), or their addresses like 10.0.0.1, 10.1.0.0/16, loopback',
+    details,
+    (value) => {
+      if (value === 'false' || value === '0') return false;
+      if (/^([1-9]|10)$/.test(value)) return Number(value);
+      const addresses = value.split(',').map((address) => address.trim());
+      const isAddress = /^([0-9a-f.:]+(\/\d{1,3})?|loopback|linklocal|uniquelocal)$/i;
+      if (!addresses.every((address) => isAddress.test(address) && /[.:a-z]/i.test(address))) refuse();
+      return addresses;
+    },
+  );

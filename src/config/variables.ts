@@ -1,0 +1,203 @@
+import { isEmail } from 'class-validator';
+import { boolean, integer, limit, list, oneOf, proxies, text, url } from './variable.js';
+
+const BYTES_MAX = Number.MAX_SAFE_INTEGER;
+const PORT_PLACEHOLDER = 'http://localhost:PORT';
+
+/** Every variable that Gatehouse reads. `.env.example`, `--help` and the README's table are made from this. */
+export const variables = {
+  NODE_ENV: oneOf(['development', 'test', 'production'], {
+    fallback: 'development',
+    description: 'production asks for what a public server needs',
+  }),
+  HOST: text({
+    fallback: '0.0.0.0',
+    accepts: 'a host name or address',
+    test: (value) => /^[A-Za-z0-9.:_-]+$/.test(value),
+    description: 'Address to listen on',
+  }),
+  PORT: integer({ fallback: '8000', min: 0, max: 65535, description: 'Port to listen on; 0 takes a free one' }),
+  DATA_DIR: text({ fallback: './data', description: 'Embedded database, files, generated secrets, outgoing mail' }),
+  DATABASE_URL: url(['postgres', 'postgresql'], {
+    secret: true,
+    whenUnset: 'embedded PostgreSQL in DATA_DIR',
+    description: 'PostgreSQL (14 or later) to use instead of the embedded one',
+  }),
+  DATABASE_POOL_SIZE: integer({ fallback: '10', min: 2, max: 500, description: 'Database connections of one process' }),
+  REDIS_URL: url(['redis', 'rediss'], {
+    secret: true,
+    whenUnset: 'in-process',
+    description: 'Shared rate limits, cross-node sockets and invalidation',
+  }),
+  JWT_SECRET: text({
+    secret: true,
+    accepts: 'at least 32 characters',
+    minLength: 32,
+    whenUnset: 'generated once, kept in DATA_DIR',
+    description: 'Signs access tokens; required when NODE_ENV=production and DATABASE_URL is set',
+  }),
+  JWT_ACCESS_TTL: integer({ fallback: '900', min: 5, max: 86_400, description: 'Life of an access token, seconds' }),
+  JWT_REFRESH_TTL: integer({
+    fallback: '604800',
+    min: 10,
+    max: 31_536_000,
+    description: 'A session unused for so long ends, seconds',
+  }),
+  SESSION_MAX_TTL: integer({
+    fallback: '2592000',
+    min: 10,
+    max: 315_360_000,
+    description: 'A session ends so long after the login however it is used, seconds',
+  }),
+  REFRESH_GRACE: integer({
+    fallback: '10',
+    min: 0,
+    max: 300,
+    description: 'The previous refresh token still answers for so long, seconds',
+  }),
+  BCRYPT_COST: integer({
+    fallback: '12',
+    min: 10,
+    max: 15,
+    description: 'Cost of a password hash; one more doubles the time',
+  }),
+  ADMIN_EMAIL: text({
+    accepts: 'an email address',
+    test: (value) => isEmail(value) && value.length <= 254,
+    whenUnset: 'admin@example.com',
+    description: 'The first admin, made at start when there is no admin',
+  }),
+  ADMIN_PASSWORD: text({
+    secret: true,
+    whenUnset: 'generated, printed once',
+    description: "The first admin's password",
+  }),
+  REGISTRATION_OPEN: boolean({ fallback: 'true', description: 'false: only admins create users' }),
+  DIRECTORY_SHOWS_EMAIL: boolean({ fallback: 'false', description: "true: signed-in users see each other's email" }),
+  BROADCAST_RETENTION_SECONDS: integer({
+    fallback: '604800',
+    min: 1,
+    max: 315_360_000,
+    description: 'How long a channel keeps messages',
+  }),
+  BROADCAST_RETENTION_COUNT: integer({
+    fallback: '10000',
+    min: 1,
+    max: 10_000_000,
+    description: 'How many messages a channel keeps',
+  }),
+  STORAGE_DRIVER: oneOf(['local', 's3'], { fallback: 'local', description: 'Where files live' }),
+  S3_ENDPOINT: url(['http', 'https'], { whenUnset: "the provider's own", description: 'S3 service' }),
+  S3_REGION: text({ fallback: 'us-east-1', description: 'S3 region' }),
+  S3_BUCKET: text({ whenUnset: 'none', description: 'S3 bucket; required with STORAGE_DRIVER=s3' }),
+  S3_ACCESS_KEY_ID: text({ whenUnset: 'none', description: 'S3 key; required with STORAGE_DRIVER=s3' }),
+  S3_SECRET_ACCESS_KEY: text({
+    secret: true,
+    whenUnset: 'none',
+    description: 'S3 secret; required with STORAGE_DRIVER=s3',
+  }),
+  S3_FORCE_PATH_STYLE: boolean({ fallback: 'false', description: 'true for most stores that are not AWS' }),
+  MAX_FILE_SIZE: integer({ fallback: '10485760', min: 1, max: BYTES_MAX, description: 'Largest file, bytes' }),
+  USER_QUOTA: integer({ fallback: '1073741824', min: 0, max: BYTES_MAX, description: 'Storage of one user, bytes' }),
+  STORAGE_QUOTA: integer({
+    fallback: '107374182400',
+    min: 0,
+    max: BYTES_MAX,
+    description: 'Storage of all users, bytes',
+  }),
+  ALLOWED_FILE_TYPES: list({
+    accepts: 'MIME types like image/png, image/* or *, separated by commas',
+    item: /^(\*|[a-z0-9.+-]+\/(\*|[a-z0-9.+-]+))$/i,
+    fallback: [
+      'image/jpeg,image/png,image/gif,image/webp,application/pdf,text/plain,text/csv,text/markdown,application/json,application/zip',
+      'application/msword,application/vnd.ms-excel,application/vnd.ms-powerpoint',
+      ...['wordprocessingml.document', 'spreadsheetml.sheet', 'presentationml.presentation'].map(
+        (kind) => `application/vnd.openxmlformats-officedocument.${kind}`,
+      ),
+      ...['text', 'spreadsheet', 'presentation'].map((kind) => `application/vnd.oasis.opendocument.${kind}`),
+    ].join(','),
+    description: 'Types that may be uploaded',
+  }),
+  SMTP_URL: url(['smtp', 'smtps'], {
+    secret: true,
+    whenUnset: 'mail is written to DATA_DIR/outbox',
+    description: 'Outgoing mail',
+  }),
+  MAIL_FROM: text({ whenUnset: 'gatehouse@ the host of PUBLIC_URL', description: 'Sender of mails' }),
+  MAIL_VERIFY_URL: url(['http', 'https'], {
+    whenUnset: 'PUBLIC_URL/account/verify',
+    description: 'Page that the verification mail links to',
+  }),
+  MAIL_RESET_URL: url(['http', 'https'], {
+    whenUnset: 'PUBLIC_URL/account/reset',
+    description: 'Page that the reset mail links to',
+  }),
+  RATE_LIMIT_ENABLED: boolean({ fallback: 'true', description: 'false for load tests; LOGIN_LOCKOUT stays' }),
+  RATE_LIMIT_CREDENTIALS: limit({
+    fallback: '5/60',
+    description: 'Register, login and other credential calls, per address',
+  }),
+  RATE_LIMIT_ANONYMOUS: limit({ fallback: '100/60', description: 'Calls without a valid token, per address' }),
+  RATE_LIMIT_USER: limit({ fallback: '100/60', description: 'Calls of one user' }),
+  RATE_LIMIT_USER_HOURLY: limit({ fallback: '1000/3600', description: 'Calls of one user, long window' }),
+  RATE_LIMIT_UPLOADS: limit({ fallback: '10/60', description: 'Files created by one user' }),
+  RATE_LIMIT_ADMIN: limit({ fallback: '200/60', description: 'Admin calls of one admin' }),
+  LOGIN_LOCKOUT: limit({ fallback: '10/900', description: 'Failed logins of one account, from all addresses' }),
+  TRUST_PROXY: proxies({ fallback: 'false', description: 'Whose X-Forwarded-For counts' }),
+  REQUEST_TIMEOUT: integer({
+    fallback: '60',
+    min: 1,
+    max: 3600,
+    description: 'A request must have arrived whole after so long, seconds',
+  }),
+  CORS_ORIGINS: list({
+    accepts: 'origins like https://app.example.com, separated by commas',
+    item: /^https?:\/\/[^\s/*,]+$/,
+    whenUnset: 'none',
+    description: 'Browser origins that may call',
+  }),
+  PUBLIC_URL: url(['http', 'https'], {
+    whenUnset: PORT_PLACEHOLDER,
+    description: 'Base of links in mails; required with SMTP_URL in production',
+  }),
+  LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace'], {
+    fallback: 'info',
+    description: 'What is logged',
+  }),
+  LOG_FORMAT: oneOf(['json', 'pretty'], { whenUnset: 'json; pretty on a terminal', description: 'How it is logged' }),
+  METRICS_TOKEN: text({
+    secret: true,
+    accepts: 'at least 16 characters',
+    minLength: 16,
+    whenUnset: 'loopback only',
+    description: 'Bearer token of /metrics',
+  }),
+};
+
+/**
+ * Checked at start but without effect in this version: setting one draws a warning, so that nobody relies on it.
+ * A feature that starts to read a variable takes it off this list.
+ */
+export const reservedVariables: ReadonlySet<VariableName> = new Set<VariableName>([
+  'REDIS_URL',
+  'BROADCAST_RETENTION_SECONDS',
+  'BROADCAST_RETENTION_COUNT',
+  'STORAGE_DRIVER',
+  'S3_ENDPOINT',
+  'S3_REGION',
+  'S3_BUCKET',
+  'S3_ACCESS_KEY_ID',
+  'S3_SECRET_ACCESS_KEY',
+  'S3_FORCE_PATH_STYLE',
+  'MAX_FILE_SIZE',
+  'USER_QUOTA',
+  'STORAGE_QUOTA',
+  'ALLOWED_FILE_TYPES',
+  'SMTP_URL',
+  'MAIL_FROM',
+  'MAIL_VERIFY_URL',
+  'MAIL_RESET_URL',
+  'METRICS_TOKEN',
+]);
+
+export type VariableName = keyof typeof variables;

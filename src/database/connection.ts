@@ -1,0 +1,33 @@
+import type { DataSourceOptions } from 'typeorm';
+import { SnakeCaseNamingStrategy } from './naming-strategy.js';
+
+/** How to reach a database: by URL, or the parts that the embedded server was started with (`host` may be a socket folder). */
+export type Connection =
+  { url: string } | { host: string; port: number; user: string; password: string; database: string };
+
+const CONNECT_TIMEOUT_MS = 5_000;
+/** No request waits longer for an answer that will not come. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+
+/** The connection as the `pg` driver takes it. */
+export function pgConfig(connection: Connection) {
+  return 'url' in connection
+    ? { connectionString: connection.url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS }
+    : { ...connection, connectionTimeoutMillis: CONNECT_TIMEOUT_MS };
+}
+
+export function dataSourceOptions(connection: Connection, poolSize: number): DataSourceOptions {
+  const { user, ...parts } = 'url' in connection ? { user: undefined, ...connection } : connection;
+  return {
+    type: 'postgres',
+    ...parts,
+    ...(user && { username: user }),
+    namingStrategy: new SnakeCaseNamingStrategy(),
+    synchronize: false,
+    installExtensions: false,
+    connectTimeoutMS: CONNECT_TIMEOUT_MS,
+    applicationName: 'gatehouse',
+    poolSize,
+    extra: { statement_timeout: STATEMENT_TIMEOUT_MS, idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS },
+  } as DataSourceOptions;
+}

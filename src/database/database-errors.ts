@@ -1,0 +1,52 @@
+import { QueryFailedError } from 'typeorm';
+
+interface PostgresError {
+  code?: string;
+  /** Set on system errors: the call that failed. */
+  syscall?: string;
+  constraint?: string;
+}
+
+const UNIQUE_VIOLATION = '23505';
+const FOREIGN_KEY_VIOLATION = '23503';
+
+/** SQLSTATEs that mean: not now, perhaps later. */
+const UNAVAILABLE = new Set([
+  ...[
+    '57P01',
+    '57P02',
+    '57P03',
+    '57014',
+    '53300',
+    '53200',
+    '53100',
+    '08000',
+    '08001',
+    '08003',
+    '08004',
+    '08006',
+    '40001',
+    '40P01',
+    '25P03',
+  ],
+]);
+const UNAVAILABLE_MESSAGE =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/;
+
+function driverError(error: unknown): PostgresError & { message?: string } {
+  if (error instanceof QueryFailedError) return error.driverError as PostgresError;
+  return typeof error === 'object' && error !== null ? error : {};
+}
+
+/** The named constraint or unique index that the database found violated, if it was one. */
+export function violatedConstraint(error: unknown): string | null {
+  const { code, constraint } = driverError(error);
+  return code === UNIQUE_VIOLATION || code === FOREIGN_KEY_VIOLATION ? (constraint ?? null) : null;
+}
+
+/** The database is away, starting, or overloaded: the same call may succeed later. */
+export function isConnectionFailure(error: unknown): boolean {
+  const { code, syscall, message } = driverError(error);
+  const isNetwork = ['connect', 'read', 'write', 'getaddrinfo'].includes(syscall ?? '');
+  return isNetwork || UNAVAILABLE.has(code ?? '') || UNAVAILABLE_MESSAGE.test(message ?? '');
+}

@@ -1,0 +1,40 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
+
+export type Condition = 'healthy' | 'unhealthy';
+
+const PROBE_TIMEOUT_MS = 2_000;
+/** One probe serves all who ask at about the same time, so that asking often costs the database nothing. */
+const REUSE_MS = 1_000;
+
+@Injectable()
+export class HealthService {
+  private readonly logger = new Logger(HealthService.name);
+  private probe: { result: Promise<Condition>; startedAt: number } | null = null;
+
+  constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
+
+  database(): Promise<Condition> {
+    const now = Date.now();
+    if (!this.probe || now - this.probe.startedAt > REUSE_MS)
+      this.probe = { result: this.probeDatabase(), startedAt: now };
+    return this.probe.result;
+  }
+
+  private async probeDatabase(): Promise<Condition> {
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${PROBE_TIMEOUT_MS} ms`)), PROBE_TIMEOUT_MS).unref();
+    });
+    try {
+      await Promise.race([this.dataSource.query('SELECT 1'), timeout]);
+      return 'healthy';
+    } catch (error) {
+      this.logger.warn(`The database is unhealthy: ${error instanceof Error ? error.message : String(error)}`);
+      return 'unhealthy';
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

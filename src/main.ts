@@ -1,0 +1,29 @@
+import type { AddressInfo } from 'node:net';
+import { createApp } from './app.setup.js';
+import { loadConfig, readDotenvFile, reservedVariablesIn } from './config/load-config.js';
+import { openDatabase } from './database/open-database.js';
+import { announceAdmin, announceStart } from './server/announcements.js';
+import { createLogger, PinoLogger } from './server/logging/pino-logger.js';
+import { Shutdown } from './server/shutdown.js';
+import { FirstAdminService } from './users/first-admin.service.js';
+
+/** Create, configure, listen. Whatever has been opened is closed in the reverse order when the process is told to stop. */
+export async function start(): Promise<void> {
+  readDotenvFile();
+  const config = loadConfig(process.env);
+  const logger = createLogger(config);
+  const log = new PinoLogger(logger);
+  const shutdown = new Shutdown(log);
+  for (const name of reservedVariablesIn(process.env))
+    log.warn(`${name} is set, but nothing in this version uses it yet`);
+  const database = await openDatabase(config, {
+    log: (line) => log.log(line, 'Database'),
+    onServerExit: () => shutdown.fail('The embedded PostgreSQL has stopped'),
+  });
+  shutdown.onClose(() => database.close());
+  const app = await createApp(config, database.connection, logger);
+  shutdown.onClose(() => app.close());
+  await app.get(FirstAdminService).ensure(announceAdmin);
+  await app.listen({ host: config.http.host, port: config.http.port });
+  announceStart((app.getHttpServer().address() as AddressInfo).port, config, database);
+}

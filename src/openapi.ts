@@ -1,0 +1,236 @@
+import { STATUS_CODES } from 'node:http';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import {
+  ApiProperty,
+  ApiPropertyOptional,
+  DocumentBuilder,
+  getSchemaPath,
+  type OpenAPIObject,
+  SwaggerModule,
+} from '@nestjs/swagger';
+import { ACCESS_EXTENSION, SECURITY_SCHEMES } from './common/auth/access.decorator.js';
+import { ERRORS_EXTENSION } from './common/http/api-errors.decorator.js';
+import { API_PREFIX } from './server/root-dialect.js';
+
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
+type Responses = Operation['responses'];
+type Schema = Record<string, unknown>;
+
+const METHODS = ['get', 'put', 'post', 'delete', 'patch'] as const;
+const REQUEST_ID = '0197f0a0-7b1c-7e7e-8a00-3d2f1c0b9a88';
+const HEADERS_EXAMPLES = { limit: 100, remaining: 95, reset: 1_767_225_600, retryAfter: 42 };
+
+class ErrorResponse {
+  @ApiProperty({ example: 'File not found', description: 'A sentence for people' })
+  detail!: string;
+  @ApiProperty({ enum: ['error'] })
+  status!: 'error';
+  @ApiProperty({ type: 'integer', example: 404, description: 'The HTTP status' })
+  code!: number;
+  @ApiProperty({ example: 'file_not_found', description: 'Stable, for programs' })
+  error_code!: string;
+  @ApiPropertyOptional({
+    type: 'object',
+    additionalProperties: { type: 'array', items: { type: 'string' } },
+    description: 'Field → sentences',
+  })
+  field_errors?: Record<string, string[]>;
+  @ApiProperty({ example: REQUEST_ID })
+  request_id!: string;
+}
+
+class ShapeFaultResponse {
+  @ApiProperty({
+    type: 'array',
+    items: { oneOf: [{ type: 'string' }, { type: 'integer' }] },
+    example: ['body', 'email'],
+  })
+  loc!: (string | number)[];
+  @ApiProperty({ example: 'field required' })
+  msg!: string;
+  @ApiProperty({ example: 'value_error.missing' })
+  type!: string;
+}
+
+class ValidationErrorResponse {
+  @ApiProperty({
+    description: 'The list of what is wrong with the shape of the request, or a sentence when a rule is broken',
+    oneOf: [{ type: 'array', items: { $ref: getSchemaPath(ShapeFaultResponse) } }, { type: 'string' }],
+  })
+  detail!: ShapeFaultResponse[] | string;
+  @ApiProperty({ enum: ['error'] })
+  status!: 'error';
+  @ApiProperty({ type: 'integer', example: 422 })
+  code!: number;
+  @ApiProperty({ example: 'validation_error' })
+  error_code!: string;
+  @ApiProperty({
+    type: 'object',
+    additionalProperties: { type: 'array', items: { type: 'string' } },
+    example: { email: ['field required'] },
+  })
+  field_errors!: Record<string, string[]>;
+  @ApiProperty({ example: REQUEST_ID })
+  request_id!: string;
+}
+
+/** What each status says when a route says nothing more special. */
+const ERROR_EXAMPLES: Record<number, [errorCode: string, detail: string]> = {
+  400: ['malformed_request', 'The request could not be understood'],
+  401: ['invalid_token', 'Could not validate credentials'],
+  403: ['forbidden', 'Not enough permissions'],
+  404: ['not_found', 'Not found'],
+  409: ['email_taken', 'Email already exists'],
+  413: ['body_too_large', 'The request body is too large'],
+  415: ['unsupported_media_type', 'The content type is not supported'],
+  429: ['rate_limited', 'Too many requests. Please try again later.'],
+  500: ['internal_error', 'Internal server error'],
+  503: ['service_unavailable', 'The service is temporarily unavailable'],
+};
+
+const DESCRIPTION = `Sign-up and sign-in, users and their sessions behind one REST API.
+
+**Sign in**: press *Authorize*. Use your email or username and password, or paste an access token or an API key.
+
+**Errors** have one body everywhere; \`error_code\` is for programs, \`detail\` for people.
+
+**Limits**: every answer carries \`X-RateLimit-Limit\`, \`X-RateLimit-Remaining\` and \`X-RateLimit-Reset\`; a 429 adds \`Retry-After\`.
+
+**Root dialect**: \`/auth/…\` and \`/users/…\` without \`/api/v1\` are the same routes, answered as \`{"data": …, "status": "success", "code": 200}\`.`;
+
+export function createDocument(app: NestFastifyApplication): OpenAPIObject {
+  const options = new DocumentBuilder()
+    .setOpenAPIVersion('3.1.0')
+    .setTitle('Gatehouse API')
+    .setDescription(DESCRIPTION)
+    .setVersion('1.0.0')
+    .setLicense('MIT', 'https://opensource.org/license/mit')
+    .addServer('/')
+    .addTag('auth', 'Signing up, in and out; sessions')
+    .addTag('users', 'Accounts')
+    .addTag('health', 'For load balancers and monitors')
+    .addOAuth2(
+      { type: 'oauth2', flows: { password: { tokenUrl: `${API_PREFIX}/auth/login`, scopes: {} } } },
+      SECURITY_SCHEMES.password,
+    )
+    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, SECURITY_SCHEMES.bearer)
+    .addApiKey({ type: 'apiKey', in: 'header', name: 'X-API-Key' }, SECURITY_SCHEMES.apiKey)
+    .build();
+  const document = SwaggerModule.createDocument(app, options, {
+    extraModels: [ErrorResponse, ShapeFaultResponse, ValidationErrorResponse],
+    autoTagControllers: false,
+  });
+  for (const [path, item] of Object.entries(document.paths)) {
+    for (const method of METHODS) {
+      const operation = item[method];
+      if (operation) complete(path, method, operation);
+    }
+  }
+  return document;
+}
+
+/** Adds what follows from a route's policy, body and path, so that no controller has to repeat it. */
+function complete(path: string, method: string, operation: Operation): void {
+  operation.operationId = operationId(path, method);
+  const extensions = operation as unknown as Record<string, unknown>;
+  const access = extensions[ACCESS_EXTENSION];
+  const isLimited = !path.endsWith('/health');
+  const takesInput = Boolean(operation.requestBody) || (operation.parameters?.length ?? 0) > 0;
+  const statuses = new Set((extensions[ERRORS_EXTENSION] as number[] | undefined) ?? []);
+  delete extensions[ERRORS_EXTENSION];
+  if (access !== 'public' && access !== 'optional') statuses.add(401).add(503);
+  if (operation.requestBody) statuses.add(400).add(413).add(415).add(422);
+  if (takesInput) statuses.add(422);
+  if (path.includes('{id}')) statuses.add(404);
+  if (isLimited) statuses.add(429).add(500);
+  for (const response of Object.values(operation.responses)) {
+    if (response && !('$ref' in response) && isLimited)
+      response.headers = { ...rateLimitHeaders(), ...response.headers };
+  }
+  for (const status of [...statuses].sort()) operation.responses[status] ??= errorResponse(status, isLimited);
+}
+
+/** `GET /api/v1/auth/sessions/{id}` → `get_auth_sessions_id`: stable, and readable in a client made from it. */
+const operationId = (path: string, method: string) =>
+  [method, ...path.replace(API_PREFIX, path === `${API_PREFIX}/health` ? 'api' : '').split('/')]
+    .map((part) => part.replace(/[{}]/g, '').replace(/-/g, '_'))
+    .filter(Boolean)
+    .join('_');
+
+function errorResponse(status: number, isLimited: boolean): Responses[string] {
+  const isValidation = status === 422;
+  const [errorCode, detail] = ERROR_EXAMPLES[status] ?? ['error', STATUS_CODES[status]];
+  const example = isValidation
+    ? {
+        detail: [{ loc: ['body', 'email'], msg: 'field required', type: 'value_error.missing' }],
+        status: 'error',
+        code: 422,
+        error_code: 'validation_error',
+        field_errors: { email: ['field required'] },
+        request_id: REQUEST_ID,
+      }
+    : { detail, status: 'error', code: status, error_code: errorCode, request_id: REQUEST_ID };
+  return {
+    description: STATUS_CODES[status] ?? 'Error',
+    headers: {
+      ...(isLimited && rateLimitHeaders()),
+      ...((status === 429 || status === 503) && {
+        'Retry-After': integerHeader('Seconds', HEADERS_EXAMPLES.retryAfter),
+      }),
+      ...(status === 429 && { 'X-RateLimit-Retry-After': integerHeader('Seconds', HEADERS_EXAMPLES.retryAfter) }),
+      ...(status === 401 && { 'WWW-Authenticate': { schema: { type: 'string' }, example: 'Bearer' } }),
+    },
+    content: {
+      'application/json': {
+        schema: { $ref: getSchemaPath(isValidation ? ValidationErrorResponse : ErrorResponse) },
+        example,
+      },
+    },
+  };
+}
+
+const integerHeader = (description: string, example: number) => ({
+  description,
+  schema: { type: 'integer' as const },
+  example,
+});
+
+const rateLimitHeaders = () => ({
+  'X-RateLimit-Limit': integerHeader('Of the limit that is nearest to exhaustion', HEADERS_EXAMPLES.limit),
+  'X-RateLimit-Remaining': integerHeader('Calls left', HEADERS_EXAMPLES.remaining),
+  'X-RateLimit-Reset': integerHeader('Unix seconds', HEADERS_EXAMPLES.reset),
+});
+
+/** The document of the root dialect: the same routes without the prefix, answers in the envelope. */
+export function toRootDialect(document: OpenAPIObject): OpenAPIObject {
+  const copy = structuredClone(document);
+  const isShared = ([path]: [string, unknown]) => /^\/api\/v1\/(auth|users)/.test(path);
+  copy.paths = Object.fromEntries(
+    Object.entries(copy.paths)
+      .filter(isShared)
+      .map(([path, item]) => [path.slice(API_PREFIX.length), item]),
+  );
+  copy.info.title = 'Gatehouse API, root dialect';
+  for (const item of Object.values(copy.paths)) {
+    for (const method of METHODS) {
+      for (const [status, response] of Object.entries(item[method]?.responses ?? {})) {
+        const content = response && 'content' in response ? response.content?.['application/json'] : undefined;
+        if (content?.schema && Number(status) < 300) {
+          content.schema = envelope(content.schema as Schema, Number(status));
+          delete content.example;
+        }
+      }
+    }
+  }
+  return copy;
+}
+
+const envelope = (data: Schema, code: number) => ({
+  type: 'object' as const,
+  required: ['data', 'status', 'code'],
+  properties: {
+    data,
+    status: { type: 'string' as const, enum: ['success'] },
+    code: { type: 'integer' as const, example: code },
+  },
+});

@@ -1,0 +1,72 @@
+import { isUtf8 } from 'node:buffer';
+import { parse as parseForm } from 'node:querystring';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { AppError } from '../common/errors/app-error.js';
+import { MalformedRequestError, UnsupportedMediaTypeError } from '../common/errors/errors.js';
+
+const DEPTH_MAX = 64;
+const KEYS_MAX = 10_000;
+
+/** JSON for every route, forms for the routes that take them, nothing else. */
+export function addBodyParsers(server: FastifyInstance): void {
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    settle(done, () => parseJson(text(request, body)));
+  });
+  server.addContentTypeParser<Buffer>(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'buffer' },
+    (request, body, done) => {
+      settle(done, () => {
+        if (!request.routeOptions.config.acceptsForm)
+          throw new UnsupportedMediaTypeError('The content type is not supported');
+        return { ...parseForm(text(request, body)) };
+      });
+    },
+  );
+}
+
+function settle(done: (error: Error | null, body?: unknown) => void, parse: () => unknown): void {
+  try {
+    done(null, parse());
+  } catch (error) {
+    done(error as Error);
+  }
+}
+
+/** RFC 8259, section 8.1: JSON between systems is UTF-8. Bytes that are not would be replaced silently further on. */
+function text(request: FastifyRequest, body: Buffer): string {
+  const { 'content-encoding': encoding = 'identity', 'content-type': type = '' } = request.headers;
+  if (encoding !== 'identity') throw new UnsupportedMediaTypeError('Compressed bodies are not supported');
+  const charset = /;\s*charset="?([^\s;"]+)/i.exec(type)?.[1];
+  if (charset && !/^(utf-?8|us-ascii)$/i.test(charset)) throw new UnsupportedMediaTypeError('The body must be UTF-8');
+  if (!isUtf8(body)) throw new MalformedRequestError('The body is not valid UTF-8', 'invalid_utf8');
+  return body.toString('utf8');
+}
+
+function parseJson(source: string): unknown {
+  if (source.trim() === '') return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(source);
+  } catch {
+    throw new MalformedRequestError('The body is not valid JSON', 'malformed_json');
+  }
+  refuseOvergrown(value);
+  return value;
+}
+
+/** What comes later walks the value: it must be neither deep nor wide. The walk keeps a list of its own, so depth costs no stack. */
+function refuseOvergrown(root: unknown): void {
+  const pending: [unknown, number][] = [[root, 0]];
+  let keys = 0;
+  for (let next = pending.pop(); next; next = pending.pop()) {
+    const [value, depth] = next;
+    if (typeof value !== 'object' || value === null) continue;
+    const inner = Object.values(value);
+    if (!Array.isArray(value)) keys += inner.length;
+    if (depth >= DEPTH_MAX) throw new MalformedRequestError('The body is nested too deeply', 'body_too_complex');
+    if (keys > KEYS_MAX) throw new AppError('too_large', 'body_too_complex', 'The body has too many fields');
+    for (const child of inner) if (typeof child === 'object' && child !== null) pending.push([child, depth + 1]);
+  }
+}

@@ -1,0 +1,64 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, Injectable, Logger } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { AppError } from '../../common/errors/app-error.js';
+import { errorBody } from '../../common/errors/error-body.js';
+import { STATUS_OF } from '../../common/errors/status.js';
+import type { GatehouseRequest } from '../../common/http/request.js';
+import { RateLimitGuard } from '../rate-limit/rate-limit.guard.js';
+import { AllowedMethods } from './allowed-methods.js';
+import { toAppError } from './to-app-error.js';
+
+/** The one way from a thrown error to an answer. */
+@Catch()
+@Injectable()
+export class ErrorFilter implements ExceptionFilter {
+  private readonly logger = new Logger(ErrorFilter.name);
+
+  constructor(
+    private readonly rateLimit: RateLimitGuard,
+    private readonly allowedMethods: AllowedMethods,
+  ) {}
+
+  async catch(exception: unknown, host: ArgumentsHost): Promise<void> {
+    const http = host.switchToHttp();
+    const request = http.getRequest<GatehouseRequest>();
+    const reply = http.getResponse<FastifyReply>();
+    const thrown = toAppError(exception, () => this.allowedMethods.of(request.url.split('?')[0]));
+    const error = await this.afterCounting(thrown, request, reply);
+    this.log(error, request);
+    // The client may have gone, or the answer begun, before the error came.
+    if (reply.sent) return;
+    writeError(error, request, reply);
+  }
+
+  /** A request that no guard saw is counted now; one over its limit is answered so, whatever else was wrong with it. */
+  private async afterCounting(error: AppError, request: GatehouseRequest, reply: FastifyReply): Promise<AppError> {
+    try {
+      if (error.kind === 'unauthenticated') await this.rateLimit.chargeAddress(request, reply);
+      await this.rateLimit.count(request, reply);
+      return error;
+    } catch (exceeded) {
+      if (exceeded instanceof AppError) return exceeded;
+      throw exceeded;
+    }
+  }
+
+  private log(error: AppError, request: GatehouseRequest): void {
+    if (STATUS_OF[error.kind] < 500) return;
+    const cause = error.cause ?? error;
+    this.logger.error({
+      message: `${error.message}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      request_id: request.id,
+      error_code: error.code,
+      stack: cause instanceof Error ? cause.stack : undefined,
+    });
+  }
+}
+
+export function writeError(error: AppError, request: { id: string }, reply: FastifyReply): void {
+  const { retryAfterSeconds, headers } = error.details;
+  if (headers) reply.headers(headers);
+  if (retryAfterSeconds !== undefined) reply.header('Retry-After', retryAfterSeconds);
+  if (error.kind === 'unauthenticated') reply.header('WWW-Authenticate', 'Bearer');
+  void reply.status(STATUS_OF[error.kind]).type('application/json; charset=utf-8').send(errorBody(error, request.id));
+}

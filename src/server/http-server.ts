@@ -1,0 +1,94 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
+import { v7 as uuidv7 } from 'uuid';
+import { errorBody } from '../common/errors/error-body.js';
+import { MalformedRequestError } from '../common/errors/errors.js';
+import { STATUS_OF } from '../common/errors/status.js';
+import type { AppConfig } from '../config/app-config.js';
+import type { TrustedProxies } from '../config/variable.js';
+import { writeError } from './errors/error.filter.js';
+import { toAppError } from './errors/to-app-error.js';
+import { rewriteRootDialect } from './root-dialect.js';
+
+const BODY_BYTES_MAX = 1024 * 1024;
+const HEADERS_TIMEOUT_MS = 15_000;
+/** How often Node looks for requests that have taken too long to arrive. */
+const TIMEOUT_CHECK_MS = 1_000;
+const KEEP_ALIVE_MS = 72_000;
+
+/** The Fastify server that Nest runs on. */
+export function createHttpAdapter({ http }: Pick<AppConfig, 'http'>): FastifyAdapter {
+  const requestTimeout = http.requestTimeoutSeconds * 1000;
+  return new FastifyAdapter({
+    logger: false,
+    trustProxy: trustRule(http.trustedProxies),
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    http: {
+      headersTimeout: Math.min(HEADERS_TIMEOUT_MS, requestTimeout),
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    },
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 2_048 },
+    genReqId: requestIdMaker(http.trustedProxies !== false),
+    rewriteUrl: (request: unknown) => rewriteRootDialect(request as IncomingMessage),
+    frameworkErrors: (error: { code: string; statusCode?: number }, request: unknown, reply: unknown) =>
+      answerUnroutable(error, request as FastifyRequest, reply as FastifyReply),
+    clientErrorHandler: answerUnparsable,
+    skipMiddie: true,
+  });
+}
+
+/** The typings want a function where Fastify takes a number: whether the proxy that many hops away is believed. */
+function trustRule(trusted: TrustedProxies): FastifyServerOptions['trustProxy'] {
+  if (typeof trusted === 'number') return (_address, hop) => hop < trusted;
+  return trusted === false ? false : [...trusted];
+}
+
+/** A proxy that is trusted may name the request; anybody else's name could be made to look like another line of the log. */
+function requestIdMaker(isProxyTrusted: boolean): (request: { headers: Record<string, unknown> }) => string {
+  return ({ headers }) => {
+    const given = isProxyTrusted ? headers['x-request-id'] : undefined;
+    return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : uuidv7();
+  };
+}
+
+/** A path that the router cannot read, `/%zz`: no hook and no filter sees it. */
+function answerUnroutable(
+  error: { code: string; statusCode?: number },
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const appError =
+    error.code === 'FST_ERR_BAD_URL' ? new MalformedRequestError('The path is not valid') : toAppError(error, () => []);
+  reply
+    .header('X-Request-Id', request.id)
+    .header('X-Content-Type-Options', 'nosniff')
+    .header('Cache-Control', 'no-store');
+  writeError(appError, request, reply);
+}
+
+const PARSER_STATUS: Record<string, number> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 };
+
+/** Bytes that are not HTTP, or too slow in coming: answered on the bare socket, which is then closed. */
+function answerUnparsable(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const appError = toAppError({ statusCode: PARSER_STATUS[error.code ?? ''] ?? 400 }, () => []);
+  const status = STATUS_OF[appError.kind];
+  const body = JSON.stringify(errorBody(appError, uuidv7()));
+  const head = [
+    `HTTP/1.1 ${status} ${appError.code}`,
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'X-Content-Type-Options: nosniff',
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}

@@ -1,0 +1,90 @@
+import type { LoggerService } from '@nestjs/common';
+import pino, { type Logger } from 'pino';
+import pretty from 'pino-pretty';
+import type { AppConfig } from '../../config/app-config.js';
+
+/** Lines wait for each other up to here before they are written, so that logging does not hold up requests… */
+const BUFFER_BYTES = 4_096;
+/** …but for no longer than this. */
+const FLUSH_MS = 500;
+
+/** JSON lines, or readable ones on a terminal. Control characters of whatever is logged arrive escaped. */
+export function createLogger({ log }: Pick<AppConfig, 'log'>): Logger {
+  const options = {
+    level: log.level,
+    base: undefined,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (level: string) => ({ level }) },
+  };
+  if (log.isPretty) {
+    return pino(
+      options,
+      pretty({
+        colorize: process.stdout.isTTY,
+        ignore: 'context',
+        messageFormat: (line, key) => readable(line, key),
+        hideObject: false,
+        sync: true,
+        translateTime: 'SYS:HH:MM:ss',
+      }),
+    );
+  }
+  const destination = pino.destination({ dest: 1, sync: false, minLength: BUFFER_BYTES });
+  setInterval(() => destination.flush(), FLUSH_MS).unref();
+  process.once('exit', () => destination.flushSync());
+  return pino(options, destination);
+}
+
+const readable = (line: Record<string, unknown>, messageKey: string) =>
+  `${typeof line.context === 'string' ? `[${line.context}] ` : ''}${JSON.stringify(String(line[messageKey] ?? '')).slice(1, -1)}`;
+
+/** Which module and route was set up is for whoever looks for a fault in that. */
+const NEST_INTERNALS: ReadonlySet<unknown> = new Set([
+  'NestFactory',
+  'NestApplication',
+  'InstanceLoader',
+  'RoutesResolver',
+  'RouterExplorer',
+]);
+
+/** Nest's logger on pino. An object's `message` is the line, its other properties are fields. */
+export class PinoLogger implements LoggerService {
+  constructor(readonly pino: Logger) {}
+
+  log(message: unknown, ...rest: unknown[]): void {
+    this.write(NEST_INTERNALS.has(rest.at(-1)) ? 'debug' : 'info', message, rest);
+  }
+
+  warn(message: unknown, ...rest: unknown[]): void {
+    this.write('warn', message, rest);
+  }
+
+  error(message: unknown, ...rest: unknown[]): void {
+    this.write('error', message, rest);
+  }
+
+  fatal(message: unknown, ...rest: unknown[]): void {
+    this.write('fatal', message, rest);
+  }
+
+  debug(message: unknown, ...rest: unknown[]): void {
+    this.write('debug', message, rest);
+  }
+
+  verbose(message: unknown, ...rest: unknown[]): void {
+    this.write('trace', message, rest);
+  }
+
+  private write(
+    level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace',
+    message: unknown,
+    rest: unknown[],
+  ): void {
+    const context = typeof rest.at(-1) === 'string' ? (rest.at(-1) as string) : undefined;
+    const stack = rest.length > 1 && typeof rest[0] === 'string' ? rest[0] : undefined;
+    if (message instanceof Error) return this.pino[level]({ context, stack: message.stack }, message.message);
+    if (typeof message !== 'object' || message === null) return this.pino[level]({ context, stack }, String(message));
+    const { message: text, ...fields } = message as { message?: unknown };
+    this.pino[level]({ context, stack, ...fields }, text === undefined ? undefined : String(text));
+  }
+}

@@ -1,0 +1,28 @@
+import { Module } from '@nestjs/common';
+import { ThrottlerModule } from '@nestjs/throttler';
+import { AuthModule } from '../../auth/auth.module.js';
+import { AppConfig } from '../../config/app-config.js';
+import { FixedWindowStorage } from './fixed-window.storage.js';
+import { RateLimitGuard, type Throttler } from './rate-limit.guard.js';
+
+@Module({
+  imports: [
+    AuthModule,
+    ThrottlerModule.forRootAsync({
+      inject: [AppConfig],
+      useFactory: ({ rateLimits }: AppConfig) => ({
+        storage: new FixedWindowStorage(),
+        throttlers: (['credentials', 'anonymous', 'user', 'userHourly', 'uploads', 'admin'] satisfies Throttler[]).map(
+          (name) => ({
+            name,
+            limit: rateLimits[name].count,
+            ttl: rateLimits[name].seconds * 1000,
+          }),
+        ),
+      }),
+    }),
+  ],
+  providers: [RateLimitGuard],
+  exports: [RateLimitGuard],
+})
+export class RateLimitModule {}

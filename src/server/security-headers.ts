@@ -1,0 +1,31 @@
+import type { SecurityHeadersOptions } from '@nestjs/common';
+import type { FastifyCorsOptions } from '@fastify/cors';
+import type { AppConfig } from '../config/app-config.js';
+
+const PREFLIGHT_SECONDS = 600;
+
+/** An API's answers load nothing and are framed by nobody. HSTS is sent only where `PUBLIC_URL` says that there is TLS. */
+export function securityHeaders({ http }: AppConfig): SecurityHeadersOptions {
+  return {
+    contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+    crossOriginResourcePolicy: { policy: 'same-site' },
+    referrerPolicy: { policy: 'no-referrer' },
+    xFrameOptions: { action: 'deny' },
+    strictTransportSecurity: http.publicUrl?.startsWith('https:') ?? false,
+  };
+}
+
+/** Listed origins only, and no credentials: Gatehouse sets no cookies, a browser application sends its token itself. */
+export function corsOptions({ http }: AppConfig): FastifyCorsOptions {
+  return {
+    origin: [...http.corsOrigins],
+    credentials: false,
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    allowedHeaders: ['Authorization', 'Content-Type', 'X-API-Key'],
+    exposedHeaders: [
+      ...['X-Request-Id', 'Retry-After', 'WWW-Authenticate'],
+      ...['X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset', 'X-RateLimit-Retry-After'],
+    ],
+    maxAge: PREFLIGHT_SECONDS,
+  };
+}

@@ -1,0 +1,53 @@
+import type { LoggerService } from '@nestjs/common';
+
+/** Requests in flight get this long; then the process goes all the same. */
+const DRAIN_MS = 25_000;
+
+/** SIGTERM and SIGINT close what was opened, the last first, and exit 0; a second signal does not wait. */
+export class Shutdown {
+  private readonly closers: (() => Promise<unknown>)[] = [];
+  private isClosing = false;
+
+  constructor(private readonly log: LoggerService) {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () =>
+        this.isClosing ? process.exit(1) : void this.close(0, `Received ${signal}, finishing the requests in flight`),
+      );
+    }
+    process.on('uncaughtException', (error) => this.fail('An error that nothing caught', error));
+    process.on('unhandledRejection', (reason) => this.fail('A rejection that nothing caught', reason));
+  }
+
+  onClose(close: () => Promise<unknown>): void {
+    this.closers.push(close);
+  }
+
+  /** A part that the process cannot do without is gone: leave, so that whoever watches starts us again. */
+  fail(message: string, cause?: unknown): void {
+    this.log.fatal?.(
+      cause instanceof Error
+        ? { message: `${message}: ${cause.message}`, stack: cause.stack }
+        : `${message}${cause === undefined ? '' : `: ${String(cause)}`}`,
+    );
+    if (this.isClosing) process.exit(1);
+    void this.close(1, 'Stopping');
+  }
+
+  private async close(exitCode: number, message: string): Promise<void> {
+    this.isClosing = true;
+    this.log.log(message);
+    setTimeout(() => {
+      this.log.error('The requests in flight took too long');
+      process.exit(1);
+    }, DRAIN_MS).unref();
+    let code = exitCode;
+    for (const close of this.closers.reverse()) {
+      await close().catch((error: unknown) => {
+        this.log.error(`Closing failed: ${error instanceof Error ? error.message : String(error)}`);
+        code = 1;
+      });
+    }
+    this.log.log('Stopped');
+    process.exit(code);
+  }
+}

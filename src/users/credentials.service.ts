@@ -1,0 +1,78 @@
+import { Injectable } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
+import type { Account } from '../common/auth/principal.js';
+import { WeakPasswordError } from '../common/errors/rule-error.js';
+import { brokenPasswordRules } from '../common/validation/password-policy.js';
+import { PasswordHasher } from './passwords/password-hasher.js';
+import { PasswordVerifier } from './passwords/password-verifier.js';
+import { WrongPasswordError } from './users.errors.js';
+import { UsersRepository } from './users.repository.js';
+
+/** An account whose password was right, and the hash that was compared. */
+export interface VerifiedCredentials {
+  readonly account: Account;
+  readonly passwordHash: string;
+}
+
+/** What signing in and changing a password need of an account; hashes stay on this side. */
+@Injectable()
+export class CredentialsService {
+  constructor(
+    private readonly users: UsersRepository,
+    private readonly hasher: PasswordHasher,
+    private readonly verifier: PasswordVerifier,
+  ) {}
+
+  /**
+   * The account of that email or username if the password is right, else `null`; unknown names take the same time.
+   * @throws AccountLockedError after too many failures
+   */
+  async verify(name: string, password: string): Promise<VerifiedCredentials | null> {
+    const user = name.includes('@')
+      ? await this.users.findByEmailWithPassword(name)
+      : await this.users.findByUsernameWithPassword(name);
+    const isRight = await this.verifier.verify(
+      user?.id ?? `unknown:${name.toLowerCase()}`,
+      password,
+      user?.passwordHash ?? null,
+    );
+    if (!user || !isRight) return null;
+    return { account: user, passwordHash: await this.upToDateHash(user.id, password, user.passwordHash) };
+  }
+
+  /** Within the transaction that makes the session: `null` when the account was disabled or its password changed meanwhile. */
+  async recordLogin(tx: EntityManager, { account, passwordHash }: VerifiedCredentials): Promise<Account | null> {
+    const lastLogin = new Date();
+    const isCurrent = await this.users.within(tx).recordLogin(account.id, passwordHash, lastLogin);
+    return isCurrent ? { ...account, lastLogin } : null;
+  }
+
+  /**
+   * Checks the present password and makes the hash of the new one. Writing it is `replacePassword()`, in the caller's transaction.
+   * @throws WrongPasswordError, WeakPasswordError, AccountLockedError
+   */
+  async prepareChange(
+    account: Account,
+    currentPassword: string,
+    newPassword: string,
+  ): Promise<{ oldHash: string; newHash: string }> {
+    const oldHash = await this.users.findPasswordHash(account.id);
+    if (!oldHash || !(await this.verifier.verify(account.id, currentPassword, oldHash))) throw new WrongPasswordError();
+    const broken = brokenPasswordRules(newPassword, account);
+    if (broken.length > 0) throw new WeakPasswordError('new_password', broken);
+    return { oldHash, newHash: await this.hasher.hash(newPassword) };
+  }
+
+  /** @throws WrongPasswordError when another change came first */
+  async replacePassword(tx: EntityManager, id: string, hashes: { oldHash: string; newHash: string }): Promise<void> {
+    const isReplaced = await this.users.within(tx).replacePasswordHash(id, hashes.oldHash, hashes.newHash);
+    if (!isReplaced) throw new WrongPasswordError();
+  }
+
+  /** A hash of another cost than the configured one is made anew, now that the password is at hand. */
+  private async upToDateHash(id: string, password: string, hash: string): Promise<string> {
+    if (!this.hasher.isOutdated(hash)) return hash;
+    const renewed = await this.hasher.hash(password);
+    return (await this.users.replacePasswordHash(id, hash, renewed)) ? renewed : hash;
+  }
+}

@@ -1,0 +1,6 @@
+import { SecretField } from '../../common/validation/fields.js';
+
+export class DeleteAccountDto {
+  @SecretField({ description: 'The current password' })
+  password!: string;
+}

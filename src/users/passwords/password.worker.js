@@ -1,0 +1,17 @@
+import { constants, setPriority } from 'node:os';
+import bcrypt from 'bcryptjs';
+
+// On Linux this sets the priority of the calling thread alone: a hash never takes the processor from a request.
+try {
+  setPriority(constants.priority.PRIORITY_LOW);
+} catch {
+  // Without the right to it, hashing runs at the priority of everything else.
+}
+
+/**
+ * @param {{ text: string, cost: number } | { text: string, hash: string }} task
+ * @returns {string | boolean} the hash made, or whether the text belongs to the hash given
+ */
+export default function run(task) {
+  return 'hash' in task ? bcrypt.compareSync(task.text, task.hash) : bcrypt.hashSync(task.text, task.cost);
+}

@@ -1,0 +1,161 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { type EntityManager, Repository, type SelectQueryBuilder } from 'typeorm';
+import { violatedConstraint } from '../database/database-errors.js';
+import type { PageWindow } from '../common/http/page.js';
+import { User } from './user.entity.js';
+import { EmailTakenError, UsernameTakenError } from './users.errors.js';
+
+/** What a caller may see of the directory. */
+export interface DirectoryScope {
+  readonly includesInactive: boolean;
+  readonly searchesEmail: boolean;
+}
+
+/** A trigram needs three characters; shorter terms are looked up as a beginning. */
+const TRIGRAM_LENGTH = 3;
+const NAMES = `lower(u.username || ' ' || coalesce(u.full_name, '') || ' ' || coalesce(u.first_name, '') || ' ' || coalesce(u.last_name, ''))`;
+/** An arbitrary number: whoever changes how many admins there are holds the lock of this name. */
+const ADMINS_LOCK = 7_238_145_002;
+
+@Injectable()
+export class UsersRepository {
+  constructor(@InjectRepository(User) private readonly rows: Repository<User>) {}
+
+  within(tx: EntityManager): UsersRepository {
+    return new UsersRepository(tx.getRepository(User));
+  }
+
+  transaction<T>(work: (users: UsersRepository) => Promise<T>): Promise<T> {
+    return this.rows.manager.transaction((tx) => work(this.within(tx)));
+  }
+
+  findById(id: string): Promise<User | null> {
+    return this.rows.findOneBy({ id });
+  }
+
+  findByEmailWithPassword(email: string): Promise<User | null> {
+    return this.withPassword().where('lower(u.email) = lower(:email)', { email }).getOne();
+  }
+
+  findByUsernameWithPassword(username: string): Promise<User | null> {
+    return this.withPassword().where('lower(u.username) = lower(:username)', { username }).getOne();
+  }
+
+  async findPasswordHash(id: string): Promise<string | null> {
+    const user = await this.withPassword().where({ id }).getOne();
+    return user?.passwordHash ?? null;
+  }
+
+  /** @throws EmailTakenError, UsernameTakenError */
+  async insert(user: User): Promise<void> {
+    await named(this.rows.insert(user));
+  }
+
+  /** Nobody else changes the user until the transaction ends. */
+  findForUpdate(id: string): Promise<User | null> {
+    return this.rows.findOne({ where: { id }, lock: { mode: 'pessimistic_write' } });
+  }
+
+  /** Changes only what is given. @throws EmailTakenError, UsernameTakenError */
+  async update(user: User, changes: Partial<User>): Promise<User> {
+    const changed = { ...withoutUndefined(changes), updatedAt: new Date() };
+    await named(this.rows.update({ id: user.id }, changed));
+    return Object.assign(user, changed);
+  }
+
+  /** Replaces the hash only while it is still `oldHash`, so that of two changes at once one wins and the other is told. */
+  async replacePasswordHash(id: string, oldHash: string, newHash: string): Promise<boolean> {
+    const result = await this.rows.update(
+      { id, passwordHash: oldHash },
+      { passwordHash: newHash, updatedAt: new Date() },
+    );
+    return result.affected === 1;
+  }
+
+  /** Notes a login while the account is active and its hash is still the one that was compared. */
+  async recordLogin(id: string, comparedHash: string, at: Date): Promise<boolean> {
+    const result = await this.rows.update({ id, passwordHash: comparedHash, isActive: true }, { lastLogin: at });
+    return result.affected === 1;
+  }
+
+  async delete(id: string): Promise<boolean> {
+    const result = await this.rows.delete({ id });
+    return result.affected === 1;
+  }
+
+  /** Until the transaction ends nobody else adds or takes away an admin. */
+  async lockAdmins(): Promise<void> {
+    await this.rows.query('SELECT pg_advisory_xact_lock($1)', [ADMINS_LOCK]);
+  }
+
+  hasAdmin(): Promise<boolean> {
+    return this.rows.existsBy({ role: 'admin' });
+  }
+
+  countOtherActiveAdmins(id: string): Promise<number> {
+    return this.rows
+      .createQueryBuilder('u')
+      .where(`u.role = 'admin' AND u.is_active AND u.id <> :id`, { id })
+      .getCount();
+  }
+
+  /** Users in the order in which they came. A page deep in the list is found in the index alone and only its rows are read. */
+  async list(
+    scope: DirectoryScope,
+    search: string | null,
+    window: PageWindow,
+  ): Promise<{ users: User[]; total: number }> {
+    const matching = this.rows.createQueryBuilder('u');
+    if (!scope.includesInactive) matching.where('u.is_active');
+    if (search !== null) restrictTo(matching, search, scope);
+    const ids = matching.clone().select('u.id').orderBy('u.id').offset(window.skip).limit(window.limit);
+    const [users, total] = await Promise.all([
+      this.rows
+        .createQueryBuilder('u')
+        .where(`u.id IN (${ids.getQuery()})`)
+        .setParameters(ids.getParameters())
+        .orderBy('u.id')
+        .getMany(),
+      search === null ? this.countAll(scope) : matching.getCount(),
+    ]);
+    return { users, total };
+  }
+
+  /** Read from the counters that the database keeps. */
+  private async countAll({ includesInactive }: DirectoryScope): Promise<number> {
+    const [{ total }] = await this.rows.query<{ total: string }[]>(
+      'SELECT sum(users) AS total FROM user_counts WHERE is_active OR $1',
+      [includesInactive],
+    );
+    return Number(total);
+  }
+
+  private withPassword(): SelectQueryBuilder<User> {
+    return this.rows.createQueryBuilder('u').addSelect('u.passwordHash');
+  }
+}
+
+function restrictTo(query: SelectQueryBuilder<User>, search: string, scope: DirectoryScope): void {
+  const isShort = [...search].length < TRIGRAM_LENGTH;
+  const names = isShort ? 'lower(u.username)' : NAMES;
+  const columns = scope.searchesEmail ? [names, 'lower(u.email)'] : [names];
+  query.andWhere(`(${columns.map((column) => `${column} LIKE lower(:pattern)`).join(' OR ')})`, {
+    pattern: `${isShort ? '' : '%'}${search.replace(/[\\%_]/g, '\\$&')}%`,
+  });
+}
+
+const withoutUndefined = <T extends object>(object: T) =>
+  Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Partial<T>;
+
+/** The database decides what is unique; its constraint's name says what was taken. */
+async function named<T>(change: Promise<T>): Promise<T> {
+  try {
+    return await change;
+  } catch (error) {
+    const constraint = violatedConstraint(error);
+    if (constraint === 'UQ_users_email') throw new EmailTakenError();
+    if (constraint === 'UQ_users_username') throw new UsernameTakenError();
+    throw error;
+  }
+}

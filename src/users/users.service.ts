@@ -1,0 +1,160 @@
+import { Injectable } from '@nestjs/common';
+import { v7 as uuidv7 } from 'uuid';
+import type { Account, Principal } from '../common/auth/principal.js';
+import type { Role } from '../common/auth/role.js';
+import { ForbiddenError } from '../common/errors/errors.js';
+import { PasswordsDifferError, WeakPasswordError } from '../common/errors/rule-error.js';
+import type { PageWindow } from '../common/http/page.js';
+import { brokenPasswordRules } from '../common/validation/password-policy.js';
+import { AppConfig } from '../config/app-config.js';
+import { PasswordHasher } from './passwords/password-hasher.js';
+import { PasswordVerifier } from './passwords/password-verifier.js';
+import { User } from './user.entity.js';
+import { usernameFrom, withRandomSuffix } from './username.js';
+import {
+  AdminOnlyAccountError,
+  LastAdminError,
+  RegistrationClosedError,
+  UsernameTakenError,
+  UserNotFoundError,
+  WrongPasswordError,
+} from './users.errors.js';
+import { UsersRepository } from './users.repository.js';
+
+export interface NewAccount {
+  email: string;
+  password: string;
+  /** Must equal the password when it is given. */
+  confirmPassword?: string;
+  username?: string;
+  fullName?: string | null;
+  firstName?: string | null;
+  lastName?: string | null;
+  role: Role;
+}
+
+export type AccountChanges = Partial<
+  Pick<Account, 'email' | 'username' | 'fullName' | 'firstName' | 'lastName' | 'bio' | 'phoneNumber'>
+>;
+
+const USERNAME_ATTEMPTS = 5;
+
+@Injectable()
+export class UsersService {
+  constructor(
+    private readonly users: UsersRepository,
+    private readonly hasher: PasswordHasher,
+    private readonly verifier: PasswordVerifier,
+    private readonly config: AppConfig,
+  ) {}
+
+  /** Creates an account for anybody while registration is open, and for an admin always. Only an admin makes an admin. */
+  async register(account: NewAccount, caller: Principal | undefined): Promise<Account> {
+    const isAdmin = caller?.role === 'admin';
+    if (!this.config.accounts.isRegistrationOpen && !isAdmin) throw new RegistrationClosedError();
+    if (account.role === 'admin' && !isAdmin) throw new AdminOnlyAccountError();
+    const broken = brokenPasswordRules(account.password, account);
+    if (broken.length > 0) throw new WeakPasswordError('password', broken);
+    if (account.confirmPassword !== undefined && account.confirmPassword !== account.password)
+      throw new PasswordsDifferError();
+    return this.insert(newUser(account, await this.hasher.hash(account.password)), account.username === undefined);
+  }
+
+  async get(id: string): Promise<Account> {
+    const user = await this.users.findById(id);
+    if (!user) throw new UserNotFoundError();
+    return user;
+  }
+
+  async findActive(id: string): Promise<Account | null> {
+    const user = await this.users.findById(id);
+    return user?.isActive ? user : null;
+  }
+
+  /** Admins see everybody and search emails too; others see the active users. */
+  list(
+    caller: Principal,
+    search: string | undefined,
+    window: PageWindow,
+  ): Promise<{ users: Account[]; total: number }> {
+    const isAdmin = caller.role === 'admin';
+    const scope = { includesInactive: isAdmin, searchesEmail: isAdmin || this.config.accounts.directoryShowsEmail };
+    return this.users.list(scope, search?.trim() || null, window);
+  }
+
+  /** For the owner and admins. A new address is not verified; the same one written otherwise stays so. */
+  async update(caller: Principal, id: string, changes: AccountChanges): Promise<Account> {
+    refuseUnlessOwnerOrAdmin(caller, id);
+    return this.users.transaction(async (users) => {
+      const present = await users.findForUpdate(id);
+      if (!present) throw new UserNotFoundError();
+      const isNewAddress = changes.email !== undefined && changes.email.toLowerCase() !== present.email.toLowerCase();
+      return users.update(present, isNewAddress ? { ...changes, isVerified: false } : changes);
+    });
+  }
+
+  /** For the owner and admins. Sessions go with the account. @throws LastAdminError */
+  async delete(caller: Principal, id: string): Promise<void> {
+    refuseUnlessOwnerOrAdmin(caller, id);
+    await this.remove(id);
+  }
+
+  /** @throws WrongPasswordError, LastAdminError */
+  async deleteOwn(id: string, password: string): Promise<void> {
+    const hash = await this.users.findPasswordHash(id);
+    if (!hash || !(await this.verifier.verify(id, password, hash))) throw new WrongPasswordError();
+    await this.remove(id);
+  }
+
+  private async remove(id: string): Promise<void> {
+    await this.users.transaction(async (users) => {
+      await users.lockAdmins();
+      const user = await users.findById(id);
+      if (!user) throw new UserNotFoundError();
+      const isActiveAdmin = user.role === 'admin' && user.isActive;
+      if (isActiveAdmin && (await users.countOtherActiveAdmins(id)) === 0) throw new LastAdminError();
+      await users.delete(id);
+    });
+  }
+
+  /** A derived username that is taken gets a random end; one that was asked for is refused. */
+  private async insert(user: User, isDerived: boolean): Promise<Account> {
+    const derived = user.username;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.users.insert(user);
+        return user;
+      } catch (error) {
+        if (!isDerived || !(error instanceof UsernameTakenError) || attempt === USERNAME_ATTEMPTS) throw error;
+        user.username = withRandomSuffix(derived);
+      }
+    }
+  }
+}
+
+export function newUser(account: Omit<NewAccount, 'password'>, passwordHash: string): User {
+  const now = new Date();
+  return Object.assign(new User(), {
+    id: uuidv7(),
+    email: account.email,
+    username: account.username ?? usernameFrom(account.email),
+    fullName: account.fullName ?? null,
+    firstName: account.firstName ?? null,
+    lastName: account.lastName ?? null,
+    bio: null,
+    phoneNumber: null,
+    role: account.role,
+    isActive: true,
+    isVerified: false,
+    passwordHash,
+    totalUploads: 0,
+    totalStorageUsed: 0,
+    lastLogin: null,
+    createdAt: now,
+    updatedAt: now,
+  });
+}
+
+function refuseUnlessOwnerOrAdmin(caller: Principal, id: string): void {
+  if (caller.id !== id && caller.role !== 'admin') throw new ForbiddenError();
+}
