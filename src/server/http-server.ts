@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
@@ -84,7 +84,7 @@ function answerUnparsable(error: Error & { code?: string }, socket: Socket): voi
   const status = STATUS_OF[appError.kind];
   const body = JSON.stringify(errorBody(appError, uuidv7()));
   const head = [
-    `HTTP/1.1 ${status} ${appError.code}`,
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
     'X-Content-Type-Options: nosniff',

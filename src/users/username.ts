@@ -7,6 +7,7 @@ const MAX = 50;
 export function usernameFrom(email: string): string {
   const base = email
     .split('@')[0]
+    .toLowerCase()
     .normalize('NFKD')
     .replace(/\p{M}/gu, '')
     .replace(/[^A-Za-z0-9_]+/g, '_')

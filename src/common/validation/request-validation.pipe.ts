@@ -27,10 +27,10 @@ export class RequestValidationPipe implements PipeTransform {
       throw failure([{ loc: [source], msg: 'value is not an object', type: 'type_error.object' }]);
     }
     const faults = textFaults(plain, [source]);
-    if (faults.length > 0) throw failure(faults);
     const dto = plainToInstance(metatype, plain) as object;
     const errors = await validate(dto, { whitelist: true, forbidNonWhitelisted: true, forbidUnknownValues: false });
-    if (errors.length > 0) throw failure(errors.flatMap((error) => shapeFaults(error, [source])));
+    faults.push(...errors.flatMap((error) => shapeFaults(error, [source])));
+    if (faults.length > 0) throw failure(faults);
     return dto;
   }
 }

@@ -1,0 +1,62 @@
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { Writable } from 'node:stream';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type pg from 'pg';
+import pino from 'pino';
+import supertest from 'supertest';
+import { createApp } from '../../src/app.setup.js';
+import { loadConfig } from '../../src/config/load-config.js';
+import type { VariableName } from '../../src/config/variables.js';
+import { createTestDatabase } from './test-database.js';
+
+export interface TestApp {
+  app: NestFastifyApplication;
+  /** `http://127.0.0.1:PORT` */
+  url: string;
+  port: number;
+  /** supertest against the listening server. */
+  http: ReturnType<typeof supertest>;
+  pool: pg.Pool;
+  /** What the program has logged, line by line. */
+  log: string[];
+  close(): Promise<void>;
+}
+
+const TEST_SECRET = 'a secret for tests that is long enough: 0123456789';
+
+/** The real application on a database of its own, listening on a free port of the loopback. Rate limits are off unless asked for. */
+export async function startTestApp(environment: Partial<Record<VariableName, string>> = {}): Promise<TestApp> {
+  const database = await createTestDatabase();
+  const config = loadConfig({
+    NODE_ENV: 'test',
+    DATA_DIR: tmpdir(),
+    JWT_SECRET: TEST_SECRET,
+    BCRYPT_COST: '10',
+    RATE_LIMIT_ENABLED: 'false',
+    ...environment,
+  });
+  const log: string[] = [];
+  const sink = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      log.push(chunk.toString());
+      done();
+    },
+  });
+  const app = await createApp(config, database.connection, pino({ level: 'debug' }, sink));
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.getHttpServer().address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}`;
+  return {
+    app,
+    url,
+    port,
+    http: supertest(url),
+    pool: database.pool,
+    log,
+    close: async () => {
+      await app.close();
+      await database.drop();
+    },
+  };
+}
