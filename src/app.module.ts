@@ -17,7 +17,7 @@ import { API_PREFIX } from './server/root-dialect.js';
 import { UsersModule } from './users/users.module.js';
 
 /** Features under `/api/v1`. */
-const FEATURES = [AuthModule, UsersModule];
+const FEATURES = [UsersModule, AuthModule];
 
 @Module({})
 export class AppModule {
@@ -28,9 +28,9 @@ export class AppModule {
       imports: [
         ConfigModule.with(config),
         DatabaseModule.with(connection),
-        RateLimitModule,
-        HealthModule,
         ...FEATURES,
+        HealthModule,
+        RateLimitModule,
         RouterModule.register(FEATURES.map((module) => ({ path: API_PREFIX, module }))),
       ],
       providers: [

@@ -13,12 +13,11 @@ import { ERRORS_EXTENSION } from './common/http/api-errors.decorator.js';
 import { API_PREFIX } from './server/root-dialect.js';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
-type Responses = Operation['responses'];
+type Response = Exclude<NonNullable<Operation['responses'][string]>, { $ref: string }>;
 type Schema = Record<string, unknown>;
 
 const METHODS = ['get', 'put', 'post', 'delete', 'patch'] as const;
 const REQUEST_ID = '0197f0a0-7b1c-7e7e-8a00-3d2f1c0b9a88';
-const HEADERS_EXAMPLES = { limit: 100, remaining: 95, reset: 1_767_225_600, retryAfter: 42 };
 
 class ErrorResponse {
   @ApiProperty({ example: 'File not found', description: 'A sentence for people' })
@@ -83,6 +82,7 @@ const ERROR_EXAMPLES: Record<number, [errorCode: string, detail: string]> = {
   409: ['email_taken', 'Email already exists'],
   413: ['body_too_large', 'The request body is too large'],
   415: ['unsupported_media_type', 'The content type is not supported'],
+  422: ['validation_error', ''],
   429: ['rate_limited', 'Too many requests. Please try again later.'],
   500: ['internal_error', 'Internal server error'],
   503: ['service_unavailable', 'The service is temporarily unavailable'],
@@ -114,7 +114,10 @@ export function createDocument(app: NestFastifyApplication): OpenAPIObject {
       SECURITY_SCHEMES.password,
     )
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, SECURITY_SCHEMES.bearer)
-    .addApiKey({ type: 'apiKey', in: 'header', name: 'X-API-Key' }, SECURITY_SCHEMES.apiKey)
+    .addApiKey(
+      { type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'This version does not issue keys yet' },
+      SECURITY_SCHEMES.apiKey,
+    )
     .build();
   const document = SwaggerModule.createDocument(app, options, {
     extraModels: [ErrorResponse, ShapeFaultResponse, ValidationErrorResponse],
@@ -126,6 +129,9 @@ export function createDocument(app: NestFastifyApplication): OpenAPIObject {
       if (operation) complete(path, method, operation);
     }
   }
+  const statuses = Object.keys(ERROR_EXAMPLES).map(Number);
+  const responses = Object.fromEntries(statuses.map((status) => [`Error${status}`, errorResponse(status)]));
+  document.components = { ...document.components, responses, headers: HEADERS };
   return document;
 }
 
@@ -135,19 +141,24 @@ function complete(path: string, method: string, operation: Operation): void {
   const extensions = operation as unknown as Record<string, unknown>;
   const access = extensions[ACCESS_EXTENSION];
   const isLimited = !path.endsWith('/health');
-  const takesInput = Boolean(operation.requestBody) || (operation.parameters?.length ?? 0) > 0;
+  const hasQuery = operation.parameters?.some((parameter) => 'in' in parameter && parameter.in === 'query');
   const statuses = new Set((extensions[ERRORS_EXTENSION] as number[] | undefined) ?? []);
   delete extensions[ERRORS_EXTENSION];
-  if (access !== 'public' && access !== 'optional') statuses.add(401).add(503);
+  if (access === 'public') operation.security = [];
+  else if (access === 'optional')
+    operation.security = [{}, ...Object.values(SECURITY_SCHEMES).map((scheme) => ({ [scheme]: [] }))];
+  else statuses.add(401).add(503);
   if (operation.requestBody) statuses.add(400).add(413).add(415).add(422);
-  if (takesInput) statuses.add(422);
+  if (hasQuery) statuses.add(422);
   if (path.includes('{id}')) statuses.add(404);
   if (isLimited) statuses.add(429).add(500);
-  for (const response of Object.values(operation.responses)) {
-    if (response && !('$ref' in response) && isLimited)
-      response.headers = { ...rateLimitHeaders(), ...response.headers };
+  for (const [status, response] of Object.entries(operation.responses)) {
+    if (!response || '$ref' in response) continue;
+    response.description ||= STATUS_CODES[status] ?? 'Success';
+    if (isLimited) response.headers = { ...headerRefs(RATE_LIMIT_HEADERS), ...response.headers };
   }
-  for (const status of [...statuses].sort()) operation.responses[status] ??= errorResponse(status, isLimited);
+  for (const status of [...statuses].sort())
+    operation.responses[status] ??= { $ref: `#/components/responses/Error${status}` };
 }
 
 /** `GET /api/v1/auth/sessions/{id}` → `get_auth_sessions_id`: stable, and readable in a client made from it. */
@@ -157,37 +168,35 @@ const operationId = (path: string, method: string) =>
     .filter(Boolean)
     .join('_');
 
-function errorResponse(status: number, isLimited: boolean): Responses[string] {
+function errorResponse(status: number): Response {
   const isValidation = status === 422;
   const [errorCode, detail] = ERROR_EXAMPLES[status] ?? ['error', STATUS_CODES[status]];
-  const example = isValidation
-    ? {
-        detail: [{ loc: ['body', 'email'], msg: 'field required', type: 'value_error.missing' }],
-        status: 'error',
-        code: 422,
-        error_code: 'validation_error',
-        field_errors: { email: ['field required'] },
-        request_id: REQUEST_ID,
-      }
-    : { detail, status: 'error', code: status, error_code: errorCode, request_id: REQUEST_ID };
+  const example = { detail, status: 'error', code: status, error_code: errorCode, request_id: REQUEST_ID };
+  const shape = {
+    detail: [{ loc: ['body', 'email'], msg: 'field required', type: 'value_error.missing' }],
+    field_errors: { email: ['field required'] },
+  };
   return {
     description: STATUS_CODES[status] ?? 'Error',
-    headers: {
-      ...(isLimited && rateLimitHeaders()),
-      ...((status === 429 || status === 503) && {
-        'Retry-After': integerHeader('Seconds', HEADERS_EXAMPLES.retryAfter),
-      }),
-      ...(status === 429 && { 'X-RateLimit-Retry-After': integerHeader('Seconds', HEADERS_EXAMPLES.retryAfter) }),
-      ...(status === 401 && { 'WWW-Authenticate': { schema: { type: 'string' }, example: 'Bearer' } }),
-    },
+    headers: headerRefs([
+      ...RATE_LIMIT_HEADERS,
+      ...(status === 401 ? ['WWW-Authenticate'] : []),
+      ...(status === 429 || status === 503 ? ['Retry-After'] : []),
+      ...(status === 429 ? ['X-RateLimit-Retry-After'] : []),
+    ]),
     content: {
       'application/json': {
         schema: { $ref: getSchemaPath(isValidation ? ValidationErrorResponse : ErrorResponse) },
-        example,
+        example: isValidation ? { ...example, ...shape } : example,
       },
     },
   };
 }
+
+const RATE_LIMIT_HEADERS = ['X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset'];
+
+const headerRefs = (names: string[]) =>
+  Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 
 const integerHeader = (description: string, example: number) => ({
   description,
@@ -195,11 +204,14 @@ const integerHeader = (description: string, example: number) => ({
   example,
 });
 
-const rateLimitHeaders = () => ({
-  'X-RateLimit-Limit': integerHeader('Of the limit that is nearest to exhaustion', HEADERS_EXAMPLES.limit),
-  'X-RateLimit-Remaining': integerHeader('Calls left', HEADERS_EXAMPLES.remaining),
-  'X-RateLimit-Reset': integerHeader('Unix seconds', HEADERS_EXAMPLES.reset),
-});
+const HEADERS = {
+  'X-RateLimit-Limit': integerHeader('Of the limit that is nearest to exhaustion', 100),
+  'X-RateLimit-Remaining': integerHeader('Calls left', 95),
+  'X-RateLimit-Reset': integerHeader('Unix seconds', 1_767_225_600),
+  'X-RateLimit-Retry-After': integerHeader('Seconds', 42),
+  'Retry-After': integerHeader('Seconds', 42),
+  'WWW-Authenticate': { schema: { type: 'string' as const }, example: 'Bearer' },
+};
 
 /** The document of the root dialect: the same routes without the prefix, answers in the envelope. */
 export function toRootDialect(document: OpenAPIObject): OpenAPIObject {

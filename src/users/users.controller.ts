@@ -26,7 +26,7 @@ import { UsersService } from './users.service.js';
 const UserPage = PageOf(UserResponse);
 const PublicUserPage = PageOf(PublicUserResponse);
 const eitherOf = (...models: (new () => object)[]) => ({
-  schema: { oneOf: models.map((model) => ({ $ref: getSchemaPath(model) })) },
+  schema: { anyOf: models.map((model) => ({ $ref: getSchemaPath(model) })) },
 });
 
 @ApiTags('users')

@@ -3,17 +3,17 @@ import { IsString } from 'class-validator';
 import { NewPasswordField, Optional, SecretField } from '../../common/validation/fields.js';
 
 export class ChangePasswordDto {
-  @SecretField({ example: 'OldPassword123!' })
+  @SecretField()
   current_password!: string;
 
-  @NewPasswordField()
+  @NewPasswordField('NewSecurePass123!')
   new_password!: string;
 
   @ApiPropertyOptional({
     type: String,
     format: 'password',
     description: 'Must equal new_password',
-    example: 'SecurePass123!',
+    example: 'NewSecurePass123!',
   })
   @Optional()
   @IsString()

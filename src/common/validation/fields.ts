@@ -66,9 +66,9 @@ export const UsernameField = (presence: Presence = 'required') =>
   );
 
 /** A new password. Its shape is text; what makes it good is the password policy's to say. */
-export const NewPasswordField = () =>
+export const NewPasswordField = (example = 'SecurePass123!') =>
   applyDecorators(
-    ApiProperty({ type: String, format: 'password', minLength: 8, maxLength: 512, example: 'SecurePass123!' }),
+    ApiProperty({ type: String, format: 'password', minLength: 8, maxLength: 512, example }),
     IsString(),
   );
 
