@@ -52,7 +52,7 @@ export class UsersController {
     const window = query.window();
     const { users, total } = await this.users.list(caller, query.search, window);
     return toPage(
-      users.map((user) => this.present(caller, user)),
+      users.map((user) => this.present(caller.role === 'admin', user)),
       total,
       window,
     );
@@ -109,7 +109,7 @@ export class UsersController {
     @CurrentUser() caller: Principal,
     @Param('id', IdPipe) id: string,
   ): Promise<UserResponse | PublicUserResponse> {
-    return this.present(caller, await this.users.get(id));
+    return this.present(caller.role === 'admin' || caller.id === id, await this.users.get(id));
   }
 
   @Put(':id')
@@ -148,8 +148,7 @@ export class UsersController {
     return MessageResponse.of('User deleted successfully');
   }
 
-  private present(caller: Principal, account: Account): UserResponse | PublicUserResponse {
-    const seesAll = caller.role === 'admin' || caller.id === account.id;
+  private present(seesAll: boolean, account: Account): UserResponse | PublicUserResponse {
     return seesAll
       ? UserResponse.from(account)
       : PublicUserResponse.from(account, this.config.accounts.directoryShowsEmail);

@@ -15,8 +15,10 @@ type Controllers = (new (...args: never[]) => object)[];
 const routesOf = (controllers: Controllers) =>
   controllers.flatMap((controller) =>
     Object.getOwnPropertyNames(controller.prototype)
-      
-      .filter((name) => name !== 'constructor' && Reflect.hasMetadata(PATH_METADATA, controller.prototype[name] as object))
+
+      .filter(
+        (name) => name !== 'constructor' && Reflect.hasMetadata(PATH_METADATA, controller.prototype[name] as object),
+      )
       .map((name) => ({ controller, name, handler: controller.prototype[name] as () => unknown })),
   );
 
@@ -49,7 +51,9 @@ describe('access policies', () => {
   it('every route of the program states its policy', async () => {
     const app = await startTestApp();
     const modules = [...app.app.get(ModulesContainer).values()];
-    const controllers = modules.flatMap((module) => [...module.controllers.values()].map(({ metatype }) => metatype)) as Controllers;
+    const controllers = modules.flatMap((module) =>
+      [...module.controllers.values()].map(({ metatype }) => metatype),
+    ) as Controllers;
     await app.close();
     expect(routesOf(controllers).length).toBeGreaterThan(15);
     expect(withoutPolicy(controllers)).toEqual([]);
@@ -67,7 +71,10 @@ describe('access policies', () => {
       @Module({
         controllers: [SampleController],
         providers: [
-          { provide: AccessTokens, useValue: { claimsOf: (request: { headers: object }) => ('authorization' in request.headers ? {} : null) } },
+          {
+            provide: AccessTokens,
+            useValue: { claimsOf: (request: { headers: object }) => ('authorization' in request.headers ? {} : null) },
+          },
           { provide: AccessService, useValue: { principalOf: () => ({ id: 'x', role }) } },
         ],
       })
@@ -79,7 +86,8 @@ describe('access policies', () => {
         new RolesGuard(app.get(Reflector)),
       );
       app.useGlobalFilters({
-        catch: (error: { kind: string }, host) => host.switchToHttp().getResponse().status(400).send({ kind: error.kind }),
+        catch: (error: { kind: string }, host) =>
+          host.switchToHttp().getResponse().status(400).send({ kind: error.kind }),
       });
       await app.init();
     });
@@ -92,7 +100,9 @@ describe('access policies', () => {
     };
 
     it('refuses a route without a policy to everybody', async () => {
-      expect([await get('silent'), await get('silent', 'user'), await get('silent', 'admin')]).toEqual(Array(3).fill('forbidden'));
+      expect([await get('silent'), await get('silent', 'user'), await get('silent', 'admin')]).toEqual(
+        Array(3).fill('forbidden'),
+      );
     });
 
     it('lets only known callers into an authenticated route', async () => {

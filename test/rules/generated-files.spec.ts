@@ -31,7 +31,8 @@ describe('files made from the program (renew them with `npm run generate`)', () 
     const files = readdirSync(join(root, 'migrations'))
       .filter((name) => /^\d+-.*\.ts$/.test(name))
       .sort();
-    expect(migrations.map(({ name }) => name.replace(/^.*?(\d+)$/, '$1'))).toEqual(files.map((name) => name.split('-')[0]));
+    expect(migrations.map(({ name }) => name.replace(/^.*?(\d+)$/, '$1'))).toEqual(
+      files.map((name) => name.split('-')[0]),
+    );
   });
-
 });

@@ -28,7 +28,9 @@ interface Import {
   to: string;
 }
 
-const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((path) => /\.ts$/.test(path) && !path.endsWith('.d.ts'));
+const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter(
+  (path) => /\.ts$/.test(path) && !path.endsWith('.d.ts'),
+);
 
 const roomOf = (path: string) => {
   const parts = path.split(sep);
@@ -49,7 +51,9 @@ describe('who imports whom', () => {
   });
 
   it('keeps to the table', () => {
-    const strangers = imports.filter(({ from, to }) => from !== 'src' && from !== to && !MAY_IMPORT[from]?.includes(to));
+    const strangers = imports.filter(
+      ({ from, to }) => from !== 'src' && from !== to && !MAY_IMPORT[from]?.includes(to),
+    );
     expect(strangers.map(({ file, target }) => `${file} → ${target}`)).toEqual([]);
   });
 
@@ -60,13 +64,18 @@ describe('who imports whom', () => {
 
   it('takes only services, events, guards, errors and answers from another feature', () => {
     const reaches = imports.filter(
-      ({ from, to, target }) => from !== to && from !== 'src' && FEATURES.has(to) && !PUBLIC_FILES.test(`/${target.split(sep).join('/')}`),
+      ({ from, to, target }) =>
+        from !== to && from !== 'src' && FEATURES.has(to) && !PUBLIC_FILES.test(`/${target.split(sep).join('/')}`),
     );
     expect(reaches.map(({ file, target }) => `${file} → ${target}`)).toEqual([]);
   });
 
   it('never imports a DTO as a type only, which would turn its validation off', () => {
-    const typeOnly = sources.filter((file) => /import type \{[^}]*(Dto|Query)\b[^}]*\} from/.test(readFileSync(join(SRC, file), 'utf8')) && /controller|gateway/.test(file));
+    const typeOnly = sources.filter(
+      (file) =>
+        /import type \{[^}]*(Dto|Query)\b[^}]*\} from/.test(readFileSync(join(SRC, file), 'utf8')) &&
+        /controller|gateway/.test(file),
+    );
     expect(typeOnly).toEqual([]);
   });
 

@@ -157,7 +157,7 @@ describe('S1, the skip/limit document', () => {
     let user: SignedIn;
     beforeEach(async () => {
       user = await aSignedInUser(app);
-      for (let n = 1; n <= 11; n++) await aUser(app);
+      await Promise.all(Array.from({ length: 11 }, () => aUser(app)));
     });
     const list = (query: string) => app.http.get(`${API}/users${query}`).set(user.auth);
 

@@ -300,7 +300,7 @@ describe('S2, the root dialect', () => {
     let user: SignedIn;
     beforeEach(async () => {
       user = await aSignedInUser(app);
-      for (let n = 1; n <= 11; n++) await aUser(app);
+      await Promise.all(Array.from({ length: 11 }, () => aUser(app)));
     });
     const list = (query: string) => app.http.get(`/users${query}`).set(user.auth);
 

@@ -53,10 +53,12 @@ describe('decideRotation', () => {
           decisions.add(decision);
           const elapsed = now - session.rotatedAt.getTime() / 1000;
           // The rule, said the other way round: what may go on and what may not.
-          const mayGoOn = presented === session.counter || (presented === session.counter - 1 && elapsed <= GRACE + 0.001);
+          const mayGoOn =
+            presented === session.counter || (presented === session.counter - 1 && elapsed <= GRACE + 0.001);
           if (mayGoOn !== (decision === 'rotate' || decision === 'repeat')) return false;
           if (decision === 'reuse') return presented < session.counter;
-          if (decision === 'rotate') session = { ...session, counter: session.counter + 1, rotatedAt: at(now), expiresAt: at(now + LIFETIME) };
+          if (decision === 'rotate')
+            session = { ...session, counter: session.counter + 1, rotatedAt: at(now), expiresAt: at(now + LIFETIME) };
           if (!isAnswerLost) held[client] = session.counter;
           // Nobody ever holds a token that the session has not issued: one lineage.
           if (Math.max(...held) > session.counter) return false;

@@ -67,10 +67,7 @@ export const UsernameField = (presence: Presence = 'required') =>
 
 /** A new password. Its shape is text; what makes it good is the password policy's to say. */
 export const NewPasswordField = (example = 'SecurePass123!') =>
-  applyDecorators(
-    ApiProperty({ type: String, format: 'password', minLength: 8, maxLength: 512, example }),
-    IsString(),
-  );
+  applyDecorators(ApiProperty({ type: String, format: 'password', minLength: 8, maxLength: 512, example }), IsString());
 
 /** A password or token to compare, so nothing but its being text is checked. */
 export const SecretField = (options: ApiPropertyOptions = {}) =>
