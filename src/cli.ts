@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
-import { describeAsDotenv, describeVariables } from './config/describe.js';
+import { describeVariables } from './config/describe.js';
 import { ConfigurationError } from './config/environment.js';
 import { DatabaseUnusableError } from './database/open-database.js';
 import { EmbeddedPostgresError } from './database/embedded/embedded-postgres.js';
@@ -29,11 +29,6 @@ program
   .command('openapi')
   .description('print the OpenAPI document')
   .action(async () => (await import('./commands.js')).printOpenApi());
-
-program
-  .command('env-example')
-  .description('print .env.example')
-  .action(() => void process.stdout.write(describeAsDotenv()));
 
 program.parseAsync().catch((error: unknown) => {
   const lines = describeFailure(error);

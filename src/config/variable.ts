@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /** A value that is not what the variable takes. The message completes the sentence "expected …". */
 export class UnacceptableValue extends Error {}
 
@@ -109,8 +111,17 @@ export const proxies = (details: Details): Variable<TrustedProxies> =>
       if (value === 'false' || value === '0') return false;
       if (/^([1-9]|10)$/.test(value)) return Number(value);
       const addresses = value.split(',').map((address) => address.trim());
-      const isAddress = /^([0-9a-f.:]+(\/\d{1,3})?|loopback|linklocal|uniquelocal)$/i;
-      if (!addresses.every((address) => isAddress.test(address) && /[.:a-z]/i.test(address))) refuse();
+      if (!addresses.every(isProxyAddress)) refuse();
       return addresses;
     },
   );
+
+/** An address, a network in CIDR form, or one of the names that stand for networks. */
+function isProxyAddress(text: string): boolean {
+  if (/^(loopback|linklocal|uniquelocal)$/.test(text)) return true;
+  const [address, prefix, ...rest] = text.split('/');
+  const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  return (
+    bits > 0 && rest.length === 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
+  );
+}

@@ -112,6 +112,12 @@ describe('S0, the boilerplate document', () => {
       }).expect(200);
     });
 
+    it("accepts the form with an OAuth2 client's Basic header", async () => {
+      await loginByForm({ grant_type: 'password', username: 'user@example.com', password: 'Test@12345' })
+        .auth('client', 'secret')
+        .expect(200);
+    });
+
     it('accepts a form whose field is named email', async () => {
       await loginByForm({ email: 'user@example.com', password: 'Test@12345' }).expect(200);
     });

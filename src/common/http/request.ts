@@ -16,6 +16,7 @@ export interface RouteSettings {
 }
 
 declare module 'fastify' {
+  // eslint-disable-next-line @typescript-eslint/no-empty-object-type -- this is how Fastify's types are extended
   interface FastifyContextConfig extends RouteSettings {}
 }
 

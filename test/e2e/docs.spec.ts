@@ -1,0 +1,157 @@
+import { existsSync } from 'node:fs';
+import Ajv from 'ajv/dist/2020';
+import addFormats from 'ajv-formats';
+import { load } from 'js-yaml';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { startTestApp, type TestApp } from '../support/test-app.js';
+
+const CHROMIUM = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
+const hasBrowser = existsSync(CHROMIUM);
+const inBrowser = hasBrowser ? describe : describe.skip;
+if (!hasBrowser)
+  process.stderr.write(`The pages are not tested: there is no Chromium at ${CHROMIUM} (CHROMIUM_PATH)\n`);
+
+describe('the documents', () => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startTestApp();
+  });
+  afterAll(() => app.close());
+
+  it('are the same as JSON and as YAML', async () => {
+    const json = await app.http
+      .get('/openapi.json')
+      .expect(200)
+      .expect('Content-Type', /^application\/json/);
+    const yaml = await app.http
+      .get('/openapi.yaml')
+      .expect(200)
+      .expect('Content-Type', /^application\/yaml/);
+    expect(load(yaml.text)).toEqual(json.body);
+    expect(json.body.openapi).toBe('3.1.0');
+  });
+
+  it('document every operation with a summary, an id of its own, and every error it can give', async () => {
+    const { body } = await app.http.get('/openapi.json');
+    const operations = Object.entries(body.paths).flatMap(([path, item]) =>
+      Object.entries(item as object).map(([method, operation]) => ({ path, method, ...operation })),
+    );
+    expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
+    for (const { path, method, summary, responses, requestBody, security } of operations) {
+      const statuses = Object.keys(responses);
+      expect([path, method, summary]).toEqual([path, method, expect.stringMatching(/\w/)]);
+      if (path.endsWith('/health')) continue;
+      expect(statuses).toEqual(expect.arrayContaining(['429', '500']));
+      if (requestBody) expect(statuses).toEqual(expect.arrayContaining(['400', '413', '415', '422']));
+      if (security.length > 0 && Object.keys(security[0]).length > 0) expect(statuses).toContain('401');
+      if (path.includes('{id}')) expect(statuses).toContain('404');
+    }
+  });
+
+  it('describe the root dialect in its envelope', async () => {
+    const { body } = await app.http.get('/openapi-root.json').expect(200);
+    expect(Object.keys(body.paths)).toEqual(expect.arrayContaining(['/auth/login', '/users/me']));
+    const { schema } = body.paths['/users/me'].get.responses['200'].content['application/json'];
+    expect(schema.required).toEqual(['data', 'status', 'code']);
+  });
+
+  it('have examples that satisfy their own schemas', async () => {
+    const { body } = await app.http.get('/openapi.json');
+    const ajv = new Ajv({ strict: false });
+    addFormats(ajv);
+    ajv.addSchema({ $id: 'document', ...body });
+    for (const [name, schema] of Object.entries<any>(body.components.schemas)) {
+      const fields = Object.entries<any>(schema.properties ?? {}).filter(
+        ([, field]) => 'example' in field && !('$ref' in field),
+      );
+      for (const [field, { example }] of fields) {
+        const validate = ajv.getSchema(`document#/components/schemas/${name}/properties/${field}`);
+        expect([name, field, validate?.(example), validate?.errors]).toEqual([name, field, true, null]);
+      }
+    }
+  });
+});
+
+inBrowser('Swagger UI', () => {
+  let app: TestApp;
+  let browser: Browser;
+  let page: Page;
+  const complaints: string[] = [];
+
+  beforeAll(async () => {
+    app = await startTestApp();
+    browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+    });
+    page = await browser.newPage();
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('console', (message) => {
+      if (/Content Security Policy|Refused to/.test(message.text())) complaints.push(message.text());
+    });
+    page.on('request', (request) => {
+      if (!request.url().startsWith(app.url) && !request.url().startsWith('data:'))
+        complaints.push(`left the server: ${request.url()}`);
+    });
+    await page.goto(`${app.url}/docs`);
+  }, 60_000);
+  afterAll(async () => {
+    await browser.close();
+    await app.close();
+  });
+
+  /** Opens an operation, presses Execute with the example that is there, and waits for the answer. */
+  const execute = async (operation: string, path: string) => {
+    const block = page.locator(`[id$="-${operation}"]`);
+    await block.locator('.opblock-summary-path').click();
+    const [response] = await Promise.all([
+      page.waitForResponse((answer) => answer.url().endsWith(path)),
+      block.locator('.execute').click(),
+    ]);
+    return response.status();
+  };
+
+  it('signs up with the example as it stands', async () => {
+    expect(await execute('post_auth_register', '/auth/register')).toBe(201);
+  });
+
+  it('offers three ways to authorise, and the password form works', async () => {
+    await page.click('.btn.authorize');
+    await page.waitForSelector('#oauth_username');
+    const names = await page.locator('.auth-container h4, .auth-container h3').allTextContents();
+    for (const scheme of ['password', 'bearer', 'apiKey']) expect(names.join(' ')).toContain(scheme);
+    await page.fill('#oauth_username', 'john_doe');
+    await page.fill('#oauth_password', 'SecurePass123!');
+    const form = page.locator('.auth-container:has(#oauth_username)');
+    const [response] = await Promise.all([
+      page.waitForResponse(/auth\/login/),
+      form.locator('button.authorize').click(),
+    ]);
+    expect(response.status()).toBe(200);
+    await page.locator('.auth-btn-wrapper button:has-text("Logout")').waitFor();
+  });
+
+  it('keeps the token over a reload', async () => {
+    await page.goto(`${app.url}/docs`);
+    await page.reload();
+    expect(await execute('get_users_me', '/users/me')).toBe(200);
+  });
+
+  it('changes the user with the example as it stands', async () => {
+    expect(await execute('put_users_me', '/users/me')).toBe(200);
+  });
+
+  it('runs under its strict content security policy and asks no other server', async () => {
+    const { headers } = await app.http.get('/docs');
+    expect(headers['content-security-policy']).not.toMatch(/unsafe/);
+    expect(complaints).toEqual([]);
+  });
+});
