@@ -65,6 +65,30 @@ describe('the program', () => {
     await http.post('/api/v1/auth/refresh').send({ refresh_token: body.refresh_token }).expect(200);
   });
 
+  it('lets a client that was refreshing at the kill -9 go on, in one lineage', async () => {
+    const environment = { REFRESH_GRACE: '60' };
+    const first = start(environment);
+    let http = await first.http();
+    const login = await http
+      .post('/api/v1/auth/login')
+      .send({ username: account.username, password: account.password });
+    const refresh = (token: string) => http.post('/api/v1/auth/refresh').send({ refresh_token: token });
+    const burst = Array.from({ length: 20 }, () =>
+      refresh(login.body.refresh_token).then(
+        ({ body }) => body.refresh_token,
+        () => null,
+      ),
+    );
+    const seen = [await Promise.race(burst)];
+    await first.kill();
+    seen.push(...(await Promise.all(burst)));
+    const second = start(environment);
+    http = await second.http();
+    const { body } = await refresh(login.body.refresh_token).expect(200);
+    expect(new Set([...seen, body.refresh_token].filter(Boolean)).size).toBe(1);
+    await refresh(body.refresh_token).expect(200);
+  });
+
   it('refuses a second process on the same DATA_DIR with one clear line', async () => {
     const first = start();
     await first.http();

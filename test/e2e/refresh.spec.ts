@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { aSignedInUser } from '../support/builders.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 
@@ -63,6 +64,50 @@ describe('POST /auth/refresh', () => {
     const { rows } = await app.pool.query('SELECT refresh_counter FROM sessions WHERE user_id = $1', [user.id]);
     expect(rows).toEqual([{ refresh_counter: 2 }]);
   });
+
+  it('keeps one lineage through any schedule of bursts, lost answers and pauses', async () => {
+    const burst = fc.record({
+      client: fc.nat(2),
+      requests: fc.integer({ min: 1, max: 8 }),
+      isAnswerLost: fc.boolean(),
+      pauseSeconds: fc.constantFrom(0, 0, 4, 11),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(burst, { minLength: 1, maxLength: 8 }), async (schedule) => {
+        const user = await aSignedInUser(app);
+        const tokens = [user.refreshToken];
+        const held = [0, 0, 0];
+        let sinceRotation = 0;
+        for (const { client, requests, isAnswerLost, pauseSeconds } of schedule) {
+          await age(pauseSeconds, user.id);
+          sinceRotation += pauseSeconds;
+          const presented = held[client];
+          const current = tokens.length - 1;
+          const answers = await Promise.all(Array.from({ length: requests }, () => refresh(tokens[presented])));
+          const answered = new Set(
+            answers.map(({ status, body }) => (status === 200 ? (body.refresh_token as string) : status)),
+          );
+          // All answers of a burst are one and the same: it is the same token, and it is this moment.
+          expect(answered.size).toBe(1);
+          const [answer] = answered;
+          if (presented === current) {
+            expect(tokens).not.toContain(answer);
+            tokens.push(answer as string);
+            sinceRotation = 0;
+          } else if (presented === current - 1 && sinceRotation < 10) {
+            expect(answer).toBe(tokens[current]);
+          } else {
+            expect(answer).toBe(401);
+            await refresh(tokens[current]).expect(401);
+            return;
+          }
+          if (!isAnswerLost) held[client] = tokens.length - 1;
+        }
+        await refresh(tokens.at(-1) as string).expect(200);
+      }),
+      { numRuns: 40 },
+    );
+  }, 90_000);
 
   it.each([
     ['an access token', (user: { accessToken: string }) => user.accessToken],
