@@ -11,9 +11,8 @@ import { DatabaseModule } from './database/database.module.js';
 import { HealthModule } from './health/health.module.js';
 import { AllowedMethods } from './server/errors/allowed-methods.js';
 import { ErrorFilter } from './server/errors/error.filter.js';
-import { RateLimitGuard } from './server/rate-limit/rate-limit.guard.js';
 import { RateLimitModule } from './server/rate-limit/rate-limit.module.js';
-import { API_PREFIX } from './server/root-dialect.js';
+import { API_PREFIX } from './server/rewrite-url.js';
 import { UsersModule } from './users/users.module.js';
 
 /** Features under `/api/v1`. */
@@ -36,7 +35,6 @@ export class AppModule {
       providers: [
         AllowedMethods,
         // A request's way: these run in this order.
-        { provide: APP_GUARD, useExisting: RateLimitGuard },
         { provide: APP_GUARD, useClass: AccessGuard },
         { provide: APP_GUARD, useClass: RolesGuard },
         { provide: APP_PIPE, useClass: RequestValidationPipe },

@@ -10,6 +10,7 @@ import { AllowedMethods } from './server/errors/allowed-methods.js';
 import { createHttpAdapter } from './server/http-server.js';
 import { PinoLogger } from './server/logging/pino-logger.js';
 import { addRequestLog } from './server/logging/request-log.js';
+import { RateLimiter } from './server/rate-limit/rate-limiter.js';
 import { addRootDialect } from './server/root-dialect.js';
 import { corsOptions, securityHeaders } from './server/security-headers.js';
 import { addServerHooks } from './server/server.hooks.js';
@@ -42,7 +43,7 @@ export function configureApp(app: NestFastifyApplication, logger: Logger): void 
   app.get(AllowedMethods).watch(server);
   app.useSecurityHeaders(securityHeaders(config));
   if (config.http.corsOrigins.length > 0) app.enableCors(corsOptions(config));
-  addServerHooks(server);
+  addServerHooks(server, app.get(RateLimiter));
   addRequestLog(server, logger);
   addBodyParsers(server);
   addRootDialect(server);

@@ -10,7 +10,7 @@ import {
 } from '@nestjs/swagger';
 import { ACCESS_EXTENSION, SECURITY_SCHEMES } from './common/auth/access.decorator.js';
 import { ERRORS_EXTENSION } from './common/http/api-errors.decorator.js';
-import { API_PREFIX } from './server/root-dialect.js';
+import { API_PREFIX } from './server/rewrite-url.js';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 type Response = Exclude<NonNullable<Operation['responses'][string]>, { $ref: string }>;

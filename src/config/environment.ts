@@ -50,9 +50,9 @@ function crossFieldFaults(env: Environment, source: Record<string, string | unde
       'JWT_SECRET is unset; it takes at least 32 characters when NODE_ENV=production and DATABASE_URL is set',
     );
   }
-  if (env.JWT_SECRET && new Set(env.JWT_SECRET).size < 8) {
+  if (env.JWT_SECRET && isPredictable(env.JWT_SECRET)) {
     faults.push(
-      'JWT_SECRET is a secret of too few different characters; it takes a random text, as of `openssl rand -base64 48`',
+      'JWT_SECRET is a secret of few characters or of one text again and again; it takes a random text, as of `openssl rand -base64 48`',
     );
   }
   if (isGiven('ADMIN_EMAIL') !== isGiven('ADMIN_PASSWORD')) {
@@ -101,4 +101,15 @@ function crossFieldFaults(env: Environment, source: Record<string, string | unde
     faults.push(`USER_QUOTA is ${env.USER_QUOTA}; it takes at most STORAGE_QUOTA (${env.STORAGE_QUOTA})`);
   }
   return faults;
+}
+
+const DISTINCT_MIN = 8;
+
+/** Length without variety: few different characters, or a text that is shorter and written more than once. */
+function isPredictable(secret: string): boolean {
+  if (new Set(secret).size < DISTINCT_MIN) return true;
+  for (let period = 1; period <= secret.length / 2 + 1; period++) {
+    if (secret.startsWith(secret.slice(period))) return true;
+  }
+  return false;
 }

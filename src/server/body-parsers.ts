@@ -5,7 +5,8 @@ import { AppError } from '../common/errors/app-error.js';
 import { MalformedRequestError, UnsupportedMediaTypeError } from '../common/errors/errors.js';
 
 const DEPTH_MAX = 64;
-const KEYS_MAX = 10_000;
+/** Fields and items of lists, all together. */
+const VALUES_MAX = 50_000;
 
 /** JSON for every route, forms for the routes that take them, nothing else. */
 export function addBodyParsers(server: FastifyInstance): void {
@@ -20,7 +21,7 @@ export function addBodyParsers(server: FastifyInstance): void {
       settle(done, () => {
         if (!request.routeOptions.config.acceptsForm)
           throw new UnsupportedMediaTypeError('The content type is not supported');
-        return { ...parseForm(text(request, body)) };
+        return parseFormText(text(request, body));
       });
     },
   );
@@ -44,6 +45,15 @@ function text(request: FastifyRequest, body: Buffer): string {
   return body.toString('utf8');
 }
 
+function parseFormText(source: string): Record<string, unknown> {
+  try {
+    decodeURIComponent(source);
+  } catch {
+    throw new MalformedRequestError('The body is not valid UTF-8', 'invalid_utf8');
+  }
+  return { ...parseForm(source) };
+}
+
 function parseJson(source: string): unknown {
   if (source.trim() === '') return undefined;
   let value: unknown;
@@ -59,14 +69,14 @@ function parseJson(source: string): unknown {
 /** What comes later walks the value: it must be neither deep nor wide. The walk keeps a list of its own, so depth costs no stack. */
 function refuseOvergrown(root: unknown): void {
   const pending: [unknown, number][] = [[root, 0]];
-  let keys = 0;
+  let values = 0;
   for (let next = pending.pop(); next; next = pending.pop()) {
     const [value, depth] = next;
     if (typeof value !== 'object' || value === null) continue;
-    const inner = Object.values(value);
-    if (!Array.isArray(value)) keys += inner.length;
+    const inner: unknown[] = Array.isArray(value) ? value : Object.values(value);
+    values += inner.length;
     if (depth >= DEPTH_MAX) throw new MalformedRequestError('The body is nested too deeply', 'body_too_complex');
-    if (keys > KEYS_MAX) throw new AppError('too_large', 'body_too_complex', 'The body has too many fields');
+    if (values > VALUES_MAX) throw new AppError('too_large', 'body_too_complex', 'The body has too many values');
     for (const child of inner) if (typeof child === 'object' && child !== null) pending.push([child, depth + 1]);
   }
 }

@@ -1,18 +1,18 @@
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import type { FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify';
+import type { FastifyServerOptions } from 'fastify';
 import { v7 as uuidv7 } from 'uuid';
 import { errorBody } from '../common/errors/error-body.js';
-import { MalformedRequestError } from '../common/errors/errors.js';
 import { STATUS_OF } from '../common/errors/status.js';
 import type { AppConfig } from '../config/app-config.js';
 import type { TrustedProxies } from '../config/variable.js';
-import { writeError } from './errors/error.filter.js';
 import { toAppError } from './errors/to-app-error.js';
-import { rewriteRootDialect } from './root-dialect.js';
+import { rewriteUrl } from './rewrite-url.js';
 
 const BODY_BYTES_MAX = 1024 * 1024;
+/** More than Node takes of request line and headers together: no id in a path is too long to be looked for. */
+const URL_MAX = 32 * 1024;
 const HEADERS_TIMEOUT_MS = 15_000;
 /** How often Node looks for requests that have taken too long to arrive. */
 const TIMEOUT_CHECK_MS = 1_000;
@@ -33,11 +33,9 @@ export function createHttpAdapter({ http }: Pick<AppConfig, 'http'>): FastifyAda
     },
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 2_048 },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: URL_MAX },
     genReqId: requestIdMaker(http.trustedProxies !== false),
-    rewriteUrl: (request: unknown) => rewriteRootDialect(request as IncomingMessage),
-    frameworkErrors: (error: { code: string; statusCode?: number }, request: unknown, reply: unknown) =>
-      answerUnroutable(error, request as FastifyRequest, reply as FastifyReply),
+    rewriteUrl: (request: unknown) => rewriteUrl(request as IncomingMessage),
     clientErrorHandler: answerUnparsable,
     skipMiddie: true,
   });
@@ -55,21 +53,6 @@ function requestIdMaker(isProxyTrusted: boolean): (request: { headers: Record<st
     const given = isProxyTrusted ? headers['x-request-id'] : undefined;
     return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : uuidv7();
   };
-}
-
-/** A path that the router cannot read, `/%zz`: no hook and no filter sees it. */
-function answerUnroutable(
-  error: { code: string; statusCode?: number },
-  request: FastifyRequest,
-  reply: FastifyReply,
-): void {
-  const appError =
-    error.code === 'FST_ERR_BAD_URL' ? new MalformedRequestError('The path is not valid') : toAppError(error, () => []);
-  reply
-    .header('X-Request-Id', request.id)
-    .header('X-Content-Type-Options', 'nosniff')
-    .header('Cache-Control', 'no-store');
-  writeError(appError, request, reply);
 }
 
 const PARSER_STATUS: Record<string, number> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 };

@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify';
+import type { RateLimiter } from './rate-limit/rate-limiter.js';
 import { MalformedRequestError } from '../common/errors/errors.js';
 
 /** What is so for every request, before anything else looks at it. */
-export function addServerHooks(server: FastifyInstance): void {
+export function addServerHooks(server: FastifyInstance, rateLimiter: RateLimiter): void {
   server.addHook('onRoute', (route) => {
     if (route.config?.bodyLimit) route.bodyLimit = route.config.bodyLimit;
   });
@@ -12,6 +13,7 @@ export function addServerHooks(server: FastifyInstance): void {
     reply.header('Cache-Control', 'no-store');
     done(isReadable(request.raw.url ?? '') ? undefined : new MalformedRequestError('The query string is not valid'));
   });
+  server.addHook('onRequest', (request, reply) => rateLimiter.count(request, reply));
 }
 
 /** Percent-encoding that is not UTF-8 would reach a search as text that nobody typed. */

@@ -53,7 +53,8 @@ export class UsersService {
     const isAdmin = caller?.role === 'admin';
     if (!this.config.accounts.isRegistrationOpen && !isAdmin) throw new RegistrationClosedError();
     if (account.role === 'admin' && !isAdmin) throw new AdminOnlyAccountError();
-    const broken = brokenPasswordRules(account.password, account);
+    const username = account.username ?? usernameFrom(account.email);
+    const broken = brokenPasswordRules(account.password, { email: account.email, username });
     if (broken.length > 0) throw new WeakPasswordError('password', broken);
     if (account.confirmPassword !== undefined && account.confirmPassword !== account.password)
       throw new PasswordsDifferError();

@@ -1,9 +1,12 @@
 import { existsSync } from 'node:fs';
-import Ajv from 'ajv/dist/2020';
-import addFormats from 'ajv-formats';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import addFormatsModule from 'ajv-formats';
 import { load } from 'js-yaml';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { startTestApp, type TestApp } from '../support/test-app.js';
+
+// Published as CommonJS, typed as an ES module.
+const addFormats = addFormatsModule as unknown as (ajv: Ajv2020) => void;
 
 const CHROMIUM = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
 const hasBrowser = existsSync(CHROMIUM);
@@ -57,7 +60,7 @@ describe('the documents', () => {
 
   it('have examples that satisfy their own schemas', async () => {
     const { body } = await app.http.get('/openapi.json');
-    const ajv = new Ajv({ strict: false });
+    const ajv = new Ajv2020({ strict: false });
     addFormats(ajv);
     ajv.addSchema({ $id: 'document', ...body });
     for (const [name, schema] of Object.entries<any>(body.components.schemas)) {

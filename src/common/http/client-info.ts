@@ -1,4 +1,5 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import { clientAddress } from './client-address.js';
 import type { GatehouseRequest } from './request.js';
 
 const USER_AGENT_MAX = 512;
@@ -11,5 +12,8 @@ export interface ClientInfo {
 
 export const Client = createParamDecorator((_: unknown, context: ExecutionContext): ClientInfo => {
   const request = context.switchToHttp().getRequest<GatehouseRequest>();
-  return { ipAddress: request.ip, userAgent: request.headers['user-agent']?.slice(0, USER_AGENT_MAX) ?? null };
+  return {
+    ipAddress: clientAddress(request),
+    userAgent: request.headers['user-agent']?.slice(0, USER_AGENT_MAX) ?? null,
+  };
 });

@@ -24,5 +24,4 @@ export interface GatehouseRequest extends FastifyRequest {
   principal?: Principal;
   /** The verified claims of the bearer token, `null` when there is none or it is bad; read once a request. */
   accessClaims?: AccessClaims | null;
-  isRateCounted?: boolean;
 }

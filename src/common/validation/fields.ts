@@ -49,6 +49,8 @@ export const EmailField = (presence: Presence = 'required') =>
     IsString(),
     TextLength(1, EMAIL_MAX),
     IsEmail({}, { message: 'email must be a valid email address' }),
+    // Characters that nobody sees would make two addresses of one.
+    Matches(/^[^\p{C}\p{Z}]*$/u, { message: 'email must be a valid email address' }),
   );
 
 export const UsernameField = (presence: Presence = 'required') =>
@@ -73,18 +75,24 @@ export const NewPasswordField = (example = 'SecurePass123!') =>
 export const SecretField = (options: ApiPropertyOptions = {}) =>
   applyDecorators(ApiProperty({ type: String, format: 'password', example: 'SecurePass123!', ...options }), IsString());
 
-const nullableText = (max: number, example: string) =>
+/** No control characters, and nothing that turns the direction of the text around it. */
+const ONE_LINE = /^[^\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]*$/u;
+/** The same, with line breaks and tabs. */
+const LINES = /^(?:[\t\n\r]|[^\p{Cc}\u202a-\u202e\u2066-\u2069])*$/u;
+
+const nullableText = (max: number, example: string, allowed: RegExp) =>
   applyDecorators(
     ApiPropertyOptional({ type: String, nullable: true, maxLength: max, example }),
     Nullable(),
     Normalised(),
     IsString(),
     TextLength(0, max),
+    Matches(allowed, { message: '$property must not contain control characters' }),
   );
 
-export const NameField = (example: string) => nullableText(100, example);
+export const NameField = (example: string) => nullableText(100, example, ONE_LINE);
 
-export const BioField = () => nullableText(500, 'Software developer');
+export const BioField = () => nullableText(500, 'Software developer', LINES);
 
 export const PhoneField = () =>
   applyDecorators(

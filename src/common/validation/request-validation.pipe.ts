@@ -1,20 +1,19 @@
-import { type ArgumentMetadata, Injectable, type PipeTransform } from '@nestjs/common';
+import { type ArgumentMetadata, Injectable, type PipeTransform, type Type } from '@nestjs/common';
 import { plainToInstance } from 'class-transformer';
 import { validate, type ValidationError } from 'class-validator';
 import type { ShapeFault } from '../errors/app-error.js';
 import { ValidationFailedError } from '../errors/errors.js';
+import { findTextFaults } from './text-faults.js';
 
 type Source = 'body' | 'query' | 'path';
 type Path = (string | number)[];
 
 const SOURCES: Partial<Record<ArgumentMetadata['type'], Source>> = { body: 'body', query: 'query', param: 'path' };
 const UNCHECKED: ReadonlySet<unknown> = new Set([Object, String, Number, Boolean, Array, undefined]);
-/** class-transformer leaves these keys out without a word; they are unknown fields like any other. */
-const RESERVED_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 
 /**
- * Turns a body or query into its DTO. Unknown fields, text that PostgreSQL cannot store (`\u0000`, half a surrogate pair) and
- * whatever the DTO's decorators refuse are answered together, in one 422.
+ * Turns a body or query into its DTO. Unknown fields, text that PostgreSQL cannot store and whatever the DTO's decorators
+ * refuse are answered with a 422.
  * @throws ValidationFailedError
  */
 @Injectable()
@@ -26,37 +25,26 @@ export class RequestValidationPipe implements PipeTransform {
     if (typeof plain !== 'object' || Array.isArray(plain)) {
       throw failure([{ loc: [source], msg: 'value is not an object', type: 'type_error.object' }]);
     }
-    const faults = textFaults(plain, [source]);
-    const dto = plainToInstance(metatype, plain) as object;
+    // Before anything else looks at the keys: class-transformer would take a `constructor` in the body for a class.
+    const textFaults = findTextFaults(plain, [source]);
+    if (textFaults.length > 0) throw failure(textFaults);
+    const dto = toInstance(metatype, plain);
     const errors = await validate(dto, { whitelist: true, forbidNonWhitelisted: true, forbidUnknownValues: false });
-    faults.push(...errors.flatMap((error) => shapeFaults(error, [source])));
-    if (faults.length > 0) throw failure(faults);
+    if (errors.length > 0) throw failure(errors.flatMap((error) => shapeFaults(error, [source])));
     return dto;
   }
 }
 
-/** Walks with a list of its own, so that depth costs no stack. */
-function textFaults(root: object, at: Path): ShapeFault[] {
-  const faults: ShapeFault[] = [];
-  const pending: [object, Path][] = [[root, at]];
-  for (let next = pending.pop(); next; next = pending.pop()) {
-    const [object, path] = next;
-    for (const [key, value] of Object.entries(object)) {
-      const loc = [...path, Array.isArray(object) ? Number(key) : key];
-      if (RESERVED_KEYS.has(key)) faults.push(unknownField(loc));
-      else if (!isStorable(key))
-        faults.push({ loc: path, msg: 'a field name is not valid text', type: 'value_error.text' });
-      else if (typeof value === 'string' && !isStorable(value)) {
-        faults.push({ loc, msg: `${key} must not contain NUL or broken Unicode`, type: 'value_error.text' });
-      } else if (typeof value === 'object' && value !== null) pending.push([value, loc]);
-    }
-  }
-  return faults;
+/**
+ * class-transformer walks and copies whatever is nested, at a cost of seconds for a body of a megabyte. What is nested is
+ * handed over as it came instead, for the validators to accept or refuse.
+ */
+function toInstance(metatype: Type<object>, plain: object): object {
+  const isNested = ([, value]: [string, unknown]) => typeof value === 'object' && value !== null;
+  const entries = Object.entries(plain);
+  const flat = Object.fromEntries(entries.filter((entry) => !isNested(entry)));
+  return Object.assign(plainToInstance(metatype, flat), Object.fromEntries(entries.filter(isNested)));
 }
-
-const isStorable = (text: string) => text.isWellFormed() && !text.includes('\0');
-
-const unknownField = (loc: Path): ShapeFault => ({ loc, msg: 'extra fields not permitted', type: 'value_error.extra' });
 
 function shapeFaults(error: ValidationError, path: Path): ShapeFault[] {
   const loc = [...path, error.property];
@@ -70,6 +58,12 @@ function shapeFaults(error: ValidationError, path: Path): ShapeFault[] {
   return [...constraints.map(([name, msg]) => ({ loc, msg, type: `value_error.${snakeCase(name)}` })), ...inner];
 }
 
+const unknownField = (loc: Path): ShapeFault => ({
+  loc,
+  msg: 'extra fields not permitted',
+  type: 'value_error.extra',
+});
+
 /** When a value is of the wrong type, its other faults say nothing more. */
 const TYPE_CONSTRAINTS: Record<string, string> = {
   isString: 'string',
@@ -82,18 +76,21 @@ const TYPE_CONSTRAINTS: Record<string, string> = {
 const snakeCase = (name: string) =>
   name.replace(/^is(?=[A-Z])/, '').replace(/[A-Z]/g, (letter, at) => `${at ? '_' : ''}${letter.toLowerCase()}`);
 
-function failure(faults: ShapeFault[]): ValidationFailedError {
+/** An answer stays small, whatever was sent: so many faults, and so much of each name. */
+const FAULTS_MAX = 20;
+const NAME_MAX = 60;
+
+const shorten = (part: string | number) =>
+  typeof part === 'string' && part.length > NAME_MAX ? `${part.slice(0, NAME_MAX).toWellFormed()}…` : part;
+
+function failure(all: ShapeFault[]): ValidationFailedError {
+  const faults = all.slice(0, FAULTS_MAX).map((fault) => ({ ...fault, loc: fault.loc.map(shorten) }));
   const fieldErrors: Record<string, string[]> = {};
   for (const { loc, msg } of faults) {
     const field = loc.slice(1).join('.') || String(loc[0]);
     // A field named __proto__ must become a key of its own, not the object's prototype.
-    const messages = Object.hasOwn(fieldErrors, field) ? fieldErrors[field] : [];
-    Object.defineProperty(fieldErrors, field, {
-      value: [...messages, msg],
-      enumerable: true,
-      configurable: true,
-      writable: true,
-    });
+    const value = [...(Object.hasOwn(fieldErrors, field) ? fieldErrors[field] : []), msg];
+    Object.defineProperty(fieldErrors, field, { value, enumerable: true, configurable: true, writable: true });
   }
   return new ValidationFailedError(faults, fieldErrors);
 }

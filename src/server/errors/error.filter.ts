@@ -1,10 +1,12 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, Injectable, Logger } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { AppError } from '../../common/errors/app-error.js';
+import { MalformedRequestError } from '../../common/errors/errors.js';
 import { errorBody } from '../../common/errors/error-body.js';
 import { STATUS_OF } from '../../common/errors/status.js';
 import type { GatehouseRequest } from '../../common/http/request.js';
-import { RateLimitGuard } from '../rate-limit/rate-limit.guard.js';
+import { RateLimiter } from '../rate-limit/rate-limiter.js';
+import { hasMalformedPath } from '../rewrite-url.js';
 import { AllowedMethods } from './allowed-methods.js';
 import { toAppError } from './to-app-error.js';
 
@@ -15,7 +17,7 @@ export class ErrorFilter implements ExceptionFilter {
   private readonly logger = new Logger(ErrorFilter.name);
 
   constructor(
-    private readonly rateLimit: RateLimitGuard,
+    private readonly rateLimit: RateLimiter,
     private readonly allowedMethods: AllowedMethods,
   ) {}
 
@@ -23,7 +25,9 @@ export class ErrorFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const request = http.getRequest<GatehouseRequest>();
     const reply = http.getResponse<FastifyReply>();
-    const thrown = toAppError(exception, () => this.allowedMethods.of(request.url.split('?')[0]));
+    const thrown = hasMalformedPath(request.raw)
+      ? new MalformedRequestError('The path is not valid')
+      : toAppError(exception, () => this.allowedMethods.of(request.url.split('?')[0]));
     const error = await this.afterCounting(thrown, request, reply);
     this.log(error, request);
     // The client may have gone, or the answer begun, before the error came.
@@ -31,11 +35,11 @@ export class ErrorFilter implements ExceptionFilter {
     writeError(error, request, reply);
   }
 
-  /** A request that no guard saw is counted now; one over its limit is answered so, whatever else was wrong with it. */
+  /** A token whose session is over counts for its address, and that may be over its limit. */
   private async afterCounting(error: AppError, request: GatehouseRequest, reply: FastifyReply): Promise<AppError> {
+    if (error.kind !== 'unauthenticated') return error;
     try {
-      if (error.kind === 'unauthenticated') await this.rateLimit.chargeAddress(request, reply);
-      await this.rateLimit.count(request, reply);
+      await this.rateLimit.chargeAddress(request, reply);
       return error;
     } catch (exceeded) {
       if (exceeded instanceof AppError) return exceeded;
@@ -55,7 +59,7 @@ export class ErrorFilter implements ExceptionFilter {
   }
 }
 
-export function writeError(error: AppError, request: { id: string }, reply: FastifyReply): void {
+function writeError(error: AppError, request: { id: string }, reply: FastifyReply): void {
   const { retryAfterSeconds, headers } = error.details;
   if (headers) reply.headers(headers);
   if (retryAfterSeconds !== undefined) reply.header('Retry-After', retryAfterSeconds);

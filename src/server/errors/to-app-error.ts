@@ -24,6 +24,8 @@ export function toAppError(error: unknown, allowedMethods: () => string[]): AppE
   }
   const status = error instanceof HttpException ? error.getStatus() : statusOf(error);
   switch (status) {
+    // The static files' way of saying that a path leads out of their folder.
+    case 403:
     case 404: {
       const allowed = allowedMethods();
       return allowed.length > 0 ? new MethodNotAllowedError(allowed) : new RouteNotFoundError();
@@ -34,8 +36,6 @@ export function toAppError(error: unknown, allowedMethods: () => string[]): AppE
       return new AppError('timeout', 'request_timeout', 'The request did not arrive in time');
     case 413:
       return new AppError('too_large', 'body_too_large', 'The request body is too large');
-    case 414:
-      return new RouteNotFoundError();
     case 415:
       return new UnsupportedMediaTypeError('The content type is not supported');
     case 431:

@@ -24,7 +24,7 @@ export class FixedWindowStorage implements ThrottlerStorage {
   }
 
   /** Takes a hit back that should have counted elsewhere. */
-  async refund(key: string, throttlerName: string): Promise<void> {
+  refund(key: string, throttlerName: string): void {
     this.counters.get(throttlerName)?.refund(key);
   }
 

@@ -3,7 +3,7 @@ import { ThrottlerModule } from '@nestjs/throttler';
 import { AuthModule } from '../../auth/auth.module.js';
 import { AppConfig } from '../../config/app-config.js';
 import { FixedWindowStorage } from './fixed-window.storage.js';
-import { RateLimitGuard, type Throttler } from './rate-limit.guard.js';
+import { RateLimiter, type Throttler } from './rate-limiter.js';
 
 @Module({
   imports: [
@@ -22,7 +22,7 @@ import { RateLimitGuard, type Throttler } from './rate-limit.guard.js';
       }),
     }),
   ],
-  providers: [RateLimitGuard],
-  exports: [RateLimitGuard],
+  providers: [RateLimiter],
+  exports: [RateLimiter],
 })
 export class RateLimitModule {}

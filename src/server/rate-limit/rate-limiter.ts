@@ -1,20 +1,17 @@
-import { type ExecutionContext, Inject, Injectable } from '@nestjs/common';
-import { Reflector } from '@nestjs/core';
-import {
-  getOptionsToken,
-  getStorageToken,
-  ThrottlerGuard,
-  type ThrottlerModuleOptions,
-  type ThrottlerOptions,
-} from '@nestjs/throttler';
+import { Inject, Injectable } from '@nestjs/common';
+import { getOptionsToken, getStorageToken, normalizeIp, type ThrottlerOptions } from '@nestjs/throttler';
 import type { FastifyReply } from 'fastify';
 import { AccessTokens } from '../../auth/tokens/access-tokens.js';
 import { TooManyRequestsError } from '../../common/errors/errors.js';
+import { clientAddress } from '../../common/http/client-address.js';
 import type { GatehouseRequest } from '../../common/http/request.js';
 import { AppConfig } from '../../config/app-config.js';
 import { FixedWindowStorage } from './fixed-window.storage.js';
 
 export type Throttler = 'credentials' | 'anonymous' | 'user' | 'userHourly' | 'uploads' | 'admin';
+
+/** IPv6 counts by /64, which is what one customer gets. */
+const addressKey = (request: GatehouseRequest) => normalizeIp(clientAddress(request));
 
 interface Count {
   readonly throttler: Throttler;
@@ -32,45 +29,29 @@ interface Standing {
 const MESSAGE = 'Too many requests. Please try again later.';
 
 /**
- * The limits of the contract's section 1. It runs before the access check, so that a caller over the limit costs no query: whose
- * bucket counts follows from the token's signature. The error filter counts what never reaches a guard (unknown routes, bodies
- * that cannot be read), so that every answer carries the headers.
+ * The limits of the contract's section 1, on the throttler's definitions and storage. It runs before the body is read and before the
+ * access check, for unknown routes too, which is why it is a hook of the server and not the throttler's guard (`docs/adr/0007`): a
+ * caller over the limit costs neither bytes nor a query. Whose bucket counts follows from the token's signature.
  */
 @Injectable()
-export class RateLimitGuard extends ThrottlerGuard {
-  private limits!: Record<Throttler, { limit: number; ttl: number }>;
+export class RateLimiter {
+  private readonly limits: Record<Throttler, { limit: number; ttl: number }>;
 
   constructor(
-    @Inject(getOptionsToken()) options: ThrottlerModuleOptions,
+    @Inject(getOptionsToken()) options: { throttlers: ThrottlerOptions[] },
     @Inject(getStorageToken()) private readonly storage: FixedWindowStorage,
-    reflector: Reflector,
     private readonly tokens: AccessTokens,
     private readonly config: AppConfig,
   ) {
-    super(options, storage, reflector);
+    this.limits = Object.fromEntries(
+      options.throttlers.map(({ name, limit, ttl }) => [name, { limit, ttl }]),
+    ) as typeof this.limits;
   }
 
-  override async onModuleInit(): Promise<void> {
-    await super.onModuleInit();
-    const named = (this.throttlers as (ThrottlerOptions & { limit: number; ttl: number })[]).map(
-      ({ name, limit, ttl }) => [name, { limit, ttl }],
-    );
-    this.limits = Object.fromEntries(named) as typeof this.limits;
-  }
-
-  override async canActivate(context: ExecutionContext): Promise<boolean> {
-    if (context.getType() !== 'http') return true;
-    const http = context.switchToHttp();
-    await this.count(http.getRequest(), http.getResponse());
-    return true;
-  }
-
-  /** Counts the request once and writes the headers. @throws TooManyRequestsError */
+  /** Counts the request and writes the headers. @throws TooManyRequestsError */
   async count(request: GatehouseRequest, reply: FastifyReply): Promise<void> {
-    const group = request.routeOptions.config.rateLimit;
-    if (request.isRateCounted || group === 'none' || !this.config.rateLimits.isEnabled) return;
-    request.isRateCounted = true;
-    await this.hit(await this.countsOf(request), request, reply);
+    if (!this.isLimited(request)) return;
+    await this.hit(this.countsOf(request), request, reply);
   }
 
   /**
@@ -78,17 +59,21 @@ export class RateLimitGuard extends ThrottlerGuard {
    * lock the user out after the logout. The request counts for its address instead.
    */
   async chargeAddress(request: GatehouseRequest, reply: FastifyReply): Promise<void> {
-    if (!request.isRateCounted || !request.accessClaims || request.routeOptions.config.rateLimit === 'credentials')
-      return;
-    for (const { throttler, key } of await this.countsOf(request)) await this.storage.refund(key, throttler);
-    await this.hit([{ throttler: 'anonymous', key: await this.getTracker(request) }], request, reply);
+    const isCountedByUser = request.accessClaims && request.routeOptions.config.rateLimit !== 'credentials';
+    if (!isCountedByUser || !this.isLimited(request)) return;
+    for (const { throttler, key } of this.countsOf(request)) this.storage.refund(key, throttler);
+    await this.hit([{ throttler: 'anonymous', key: addressKey(request) }], request, reply);
   }
 
-  private async countsOf(request: GatehouseRequest): Promise<Count[]> {
+  private isLimited(request: GatehouseRequest): boolean {
+    return this.config.rateLimits.isEnabled && request.routeOptions.config.rateLimit !== 'none';
+  }
+
+  private countsOf(request: GatehouseRequest): Count[] {
     const group = request.routeOptions.config.rateLimit;
-    if (group === 'credentials') return [{ throttler: 'credentials', key: await this.getTracker(request) }];
+    if (group === 'credentials') return [{ throttler: 'credentials', key: addressKey(request) }];
     const user = this.tokens.claimsOf(request)?.sub;
-    if (!user) return [{ throttler: 'anonymous', key: await this.getTracker(request) }];
+    if (!user) return [{ throttler: 'anonymous', key: addressKey(request) }];
     if (group === 'admin') return [{ throttler: 'admin', key: user }];
     const general: Count[] = [
       { throttler: 'user', key: user },
