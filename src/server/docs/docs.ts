@@ -83,13 +83,18 @@ export function addDocs(app: NestFastifyApplication): void {
       reply.header('Content-Security-Policy', PAGE_POLICY).header('Cache-Control', 'no-cache').type(type).send(body()),
     );
   }
-  void server.register(fastifyStatic, {
-    root: absolutePath(),
-    prefix: '/docs/assets/',
-    index: false,
-    cacheControl: true,
-    maxAge: ASSET_MAX_AGE_MS,
-    allowedPath: (path) => ASSETS.includes(path.replace(/^\/+/, '')),
+  void server.register(async (scope) => {
+    scope.addHook('onRoute', (route) => {
+      route.config = { ...route.config, rateLimit: 'none' };
+    });
+    await scope.register(fastifyStatic, {
+      root: absolutePath(),
+      prefix: '/docs/assets/',
+      index: false,
+      cacheControl: true,
+      maxAge: ASSET_MAX_AGE_MS,
+      allowedPath: (path) => ASSETS.includes(path.replace(/^\/+/, '')),
+    });
   });
 }
 
