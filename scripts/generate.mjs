@@ -1,6 +1,6 @@
 // Writes what is made from the program: openapi.json, .env.example and the README's table of variables.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,8 @@ writeFileSync(
 );
 
 const dataDir = mkdtempSync(join(tmpdir(), 'gatehouse-generate-'));
+// As root the database server runs as another user, who must get there.
+chmodSync(dataDir, 0o711);
 try {
   const cli = join(root, 'dist/src/cli.js');
   const env = { PATH: process.env.PATH, DATA_DIR: dataDir };

@@ -5,6 +5,9 @@ import { SnakeCaseNamingStrategy } from './naming-strategy.js';
 export type Connection =
   { url: string } | { host: string; port: number; user: string; password: string; database: string };
 
+/** Injects the `Connection` of this process. */
+export const CONNECTION = Symbol('Connection');
+
 const CONNECT_TIMEOUT_MS = 5_000;
 /** No request waits longer for an answer that will not come. */
 const STATEMENT_TIMEOUT_MS = 30_000;

@@ -1,7 +1,7 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AppConfig } from '../config/app-config.js';
-import { dataSourceOptions, type Connection } from './connection.js';
+import { CONNECTION, dataSourceOptions, type Connection } from './connection.js';
 import { PreparedStatements } from './prepared-statements.js';
 
 @Global()
@@ -21,7 +21,7 @@ export class DatabaseModule {
           }),
         }),
       ],
-      providers: [PreparedStatements],
+      providers: [PreparedStatements, { provide: CONNECTION, useValue: connection }],
       exports: [PreparedStatements],
     };
   }

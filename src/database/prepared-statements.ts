@@ -1,7 +1,6 @@
-import { Injectable } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import type { Pool, QueryResultRow } from 'pg';
-import { DataSource } from 'typeorm';
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import pg from 'pg';
+import { CONNECTION, type Connection, pgConfig } from './connection.js';
 
 export interface PreparedStatement {
   /** One for each text: the server keeps the plan of each connection under it. */
@@ -9,20 +8,52 @@ export interface PreparedStatement {
   readonly text: string;
 }
 
+/** Connections of their own, so that neither a slow query nor an exhausted pool is before them; two use two cores of the server. */
+const LANES = 2;
+/** What is asked here reads a row or two by key. An answer that takes longer is not coming. */
+const ANSWER_TIMEOUT_MS = 5_000;
+
 /**
- * Named prepared statements straight on the driver's pool, for queries that every request makes: parsed and planned once a
- * connection, and without TypeORM's hydration (`docs/adr/0004`). Everything else goes through repositories.
+ * Named prepared statements for the queries that every request makes: planned once a connection, without TypeORM's hydration, and
+ * pipelined, so that requests that come at the same time share the system calls (`docs/adr/0004`). Short reads only: an answer waits for
+ * those before it. Everything else goes through repositories.
  */
 @Injectable()
-export class PreparedStatements {
-  private readonly pool: Pool;
+export class PreparedStatements implements OnApplicationShutdown {
+  private readonly lanes: (Promise<pg.Client> | null)[] = Array.from({ length: LANES }, () => null);
+  private turn = 0;
 
-  constructor(@InjectDataSource() dataSource: DataSource) {
-    this.pool = (dataSource.driver as unknown as { master: Pool }).master;
+  constructor(@Inject(CONNECTION) private readonly connection: Connection) {}
+
+  async first<Row extends pg.QueryResultRow>(statement: PreparedStatement, values: unknown[]): Promise<Row | null> {
+    this.turn = (this.turn + 1) % LANES;
+    const client = await (this.lanes[this.turn] ??= this.open(this.turn));
+    const { rows } = await client.query<Row>({ name: statement.name, text: statement.text, values });
+    return rows[0] ?? null;
   }
 
-  async first<Row extends QueryResultRow>(statement: PreparedStatement, values: unknown[]): Promise<Row | null> {
-    const { rows } = await this.pool.query<Row>({ name: statement.name, text: statement.text, values });
-    return rows[0] ?? null;
+  async onApplicationShutdown(): Promise<void> {
+    const open = this.lanes.splice(0, LANES, ...this.lanes.map(() => null));
+    await Promise.allSettled(open.map(async (lane) => (await lane)?.end()));
+  }
+
+  /** A connection that breaks is forgotten: what waits on it fails, and the next query opens another. */
+  private open(lane: number): Promise<pg.Client> {
+    const client = new pg.Client({
+      ...pgConfig(this.connection),
+      pipeline: true,
+      application_name: 'gatehouse',
+      statement_timeout: ANSWER_TIMEOUT_MS,
+      query_timeout: ANSWER_TIMEOUT_MS,
+      keepAlive: true,
+    });
+    const opening = client.connect().then(() => client);
+    const forget = () => {
+      if (this.lanes[lane] === opening) this.lanes[lane] = null;
+    };
+    client.on('error', forget);
+    client.on('end', forget);
+    opening.catch(forget);
+    return opening;
   }
 }

@@ -2,12 +2,12 @@ import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyServerOptions } from 'fastify';
-import { v7 as uuidv7 } from 'uuid';
 import { errorBody } from '../common/errors/error-body.js';
 import { STATUS_OF } from '../common/errors/status.js';
 import type { AppConfig } from '../config/app-config.js';
 import type { TrustedProxies } from '../config/variable.js';
 import { toAppError } from './errors/to-app-error.js';
+import { newRequestId, requestIdMaker } from './request-id.js';
 import { rewriteUrl } from './rewrite-url.js';
 
 const BODY_BYTES_MAX = 1024 * 1024;
@@ -47,14 +47,6 @@ function trustRule(trusted: TrustedProxies): FastifyServerOptions['trustProxy'] 
   return trusted === false ? false : [...trusted];
 }
 
-/** A proxy that is trusted may name the request; anybody else's name could be made to look like another line of the log. */
-function requestIdMaker(isProxyTrusted: boolean): (request: { headers: Record<string, unknown> }) => string {
-  return ({ headers }) => {
-    const given = isProxyTrusted ? headers['x-request-id'] : undefined;
-    return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : uuidv7();
-  };
-}
-
 const PARSER_STATUS: Record<string, number> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 };
 
 /** Bytes that are not HTTP, or too slow in coming: answered on the bare socket, which is then closed. */
@@ -65,7 +57,7 @@ function answerUnparsable(error: Error & { code?: string }, socket: Socket): voi
   }
   const appError = toAppError({ statusCode: PARSER_STATUS[error.code ?? ''] ?? 400 }, () => []);
   const status = STATUS_OF[appError.kind];
-  const body = JSON.stringify(errorBody(appError, uuidv7()));
+  const body = JSON.stringify(errorBody(appError, newRequestId()));
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'Content-Type: application/json; charset=utf-8',

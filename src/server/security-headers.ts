@@ -11,6 +11,12 @@ export function securityHeaders({ http }: AppConfig): SecurityHeadersOptions {
     crossOriginResourcePolicy: { policy: 'same-site' },
     referrerPolicy: { policy: 'no-referrer' },
     xFrameOptions: { action: 'deny' },
+    // For browsers that are gone, or for pages; the docs page is covered by its policy.
+    originAgentCluster: false,
+    xDnsPrefetchControl: false,
+    xDownloadOptions: false,
+    xPermittedCrossDomainPolicies: false,
+    xXssProtection: false,
     strictTransportSecurity: http.publicUrl?.startsWith('https:') ?? false,
   };
 }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, Repository, type SelectQueryBuilder } from 'typeorm';
+import { type EntityManager, In, Repository, type SelectQueryBuilder } from 'typeorm';
 import { violatedConstraint } from '../database/database-errors.js';
 import type { PageWindow } from '../common/http/page.js';
 import { User } from './user.entity.js';
@@ -12,9 +12,14 @@ export interface DirectoryScope {
   readonly searchesEmail: boolean;
 }
 
+interface PageOfIds {
+  readonly ids: string[];
+  readonly total: number;
+}
+
 /** A trigram needs three characters; shorter terms are looked up as a beginning. */
 const TRIGRAM_LENGTH = 3;
-const NAMES = `lower(u.username || ' ' || coalesce(u.full_name, '') || ' ' || coalesce(u.first_name, '') || ' ' || coalesce(u.last_name, ''))`;
+const NAMES = `lower(username || ' ' || coalesce(full_name, '') || ' ' || coalesce(first_name, '') || ' ' || coalesce(last_name, ''))`;
 /** An arbitrary number: whoever changes how many admins there are holds the lock of this name. */
 const ADMINS_LOCK = 7_238_145_002;
 
@@ -100,49 +105,54 @@ export class UsersRepository {
       .getCount();
   }
 
-  /** Users in the order in which they came. A page deep in the list is found in the index alone and only its rows are read. */
+  /** Users in the order in which they came. */
   async list(
     scope: DirectoryScope,
     search: string | null,
     window: PageWindow,
   ): Promise<{ users: User[]; total: number }> {
-    const matching = this.rows.createQueryBuilder('u');
-    if (!scope.includesInactive) matching.where('u.is_active');
-    if (search !== null) restrictTo(matching, search, scope);
-    const ids = matching.clone().select('u.id').orderBy('u.id').offset(window.skip).limit(window.limit);
-    const [users, total] = await Promise.all([
-      this.rows
-        .createQueryBuilder('u')
-        .where(`u.id IN (${ids.getQuery()})`)
-        .setParameters(ids.getParameters())
-        .orderBy('u.id')
-        .getMany(),
-      search === null ? this.countAll(scope) : matching.getCount(),
-    ]);
+    const { ids, total } =
+      search === null ? await this.pageOfAll(scope, window) : await this.pageOfMatches(scope, search, window);
+    const users = await this.rows.find({ where: { id: In(ids) }, order: { id: 'ASC' } });
     return { users, total };
   }
 
-  /** Read from the counters that the database keeps. */
-  private async countAll({ includesInactive }: DirectoryScope): Promise<number> {
-    const [{ total }] = await this.rows.query<{ total: string }[]>(
-      'SELECT sum(users) AS total FROM user_counts WHERE is_active OR $1',
-      [includesInactive],
+  /** A page deep in the list is found in an index alone; the total is read from the counters that the database keeps. */
+  private async pageOfAll({ includesInactive }: DirectoryScope, { skip, limit }: PageWindow): Promise<PageOfIds> {
+    const condition = includesInactive ? 'true' : 'is_active';
+    return this.idsAndTotal(
+      `SELECT (SELECT sum(users) FROM user_counts WHERE ${condition}) AS total,
+              ARRAY(SELECT id FROM users WHERE ${condition} ORDER BY id OFFSET $1 LIMIT $2) AS ids`,
+      [skip, limit],
     );
-    return Number(total);
+  }
+
+  /**
+   * The matches are found once, for the count and the page. Left to itself, the planner looks for the page along the primary key,
+   * which passes every other user when the matches are all new.
+   */
+  private async pageOfMatches(scope: DirectoryScope, search: string, { skip, limit }: PageWindow): Promise<PageOfIds> {
+    const isShort = [...search].length < TRIGRAM_LENGTH;
+    const names = isShort ? 'lower(username)' : NAMES;
+    const columns = scope.searchesEmail ? [names, 'lower(email)'] : [names];
+    const pattern = `${isShort ? '' : '%'}${search.replace(/[\\%_]/g, '\\$&')}%`;
+    return this.idsAndTotal(
+      `WITH found AS MATERIALIZED (
+         SELECT id FROM users
+         WHERE (${columns.map((column) => `${column} LIKE lower($3)`).join(' OR ')}) ${scope.includesInactive ? '' : 'AND is_active'})
+       SELECT (SELECT count(*) FROM found) AS total, ARRAY(SELECT id FROM found ORDER BY id OFFSET $1 LIMIT $2) AS ids`,
+      [skip, limit, pattern],
+    );
+  }
+
+  private async idsAndTotal(sql: string, parameters: unknown[]): Promise<PageOfIds> {
+    const [{ ids, total }] = await this.rows.query<{ ids: string[]; total: string }[]>(sql, parameters);
+    return { ids, total: Number(total) };
   }
 
   private withPassword(): SelectQueryBuilder<User> {
     return this.rows.createQueryBuilder('u').addSelect('u.passwordHash');
   }
-}
-
-function restrictTo(query: SelectQueryBuilder<User>, search: string, scope: DirectoryScope): void {
-  const isShort = [...search].length < TRIGRAM_LENGTH;
-  const names = isShort ? 'lower(u.username)' : NAMES;
-  const columns = scope.searchesEmail ? [names, 'lower(u.email)'] : [names];
-  query.andWhere(`(${columns.map((column) => `${column} LIKE lower(:pattern)`).join(' OR ')})`, {
-    pattern: `${isShort ? '' : '%'}${search.replace(/[\\%_]/g, '\\$&')}%`,
-  });
 }
 
 const withoutUndefined = <T extends object>(object: T) =>

@@ -1,3 +1,6 @@
+import type { Pool } from 'pg';
+import { DataSource } from 'typeorm';
+import { PreparedStatements } from '../../src/database/prepared-statements.js';
 import { aSignedInUser, anAdmin, aUser, PASSWORD, type SignedIn } from '../support/builders.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 
@@ -42,17 +45,12 @@ describe('users', () => {
     });
 
     it('asks the database once', async () => {
-      const statements: string[] = [];
-      const { DataSource } = await import('typeorm');
-      const pool = (app.app.get(DataSource).driver as any).master;
-      const original = pool.query;
-      pool.query = (...args: any[]) => {
-        statements.push(args[0].name ?? args[0]);
-        return original.apply(pool, args);
-      };
+      const prepared = jest.spyOn(app.app.get(PreparedStatements), 'first');
+      const pool = jest.spyOn((app.app.get(DataSource).driver as unknown as { master: Pool }).master, 'connect');
       await app.http.get('/api/v1/users/me').set(owner.auth).expect(200);
-      pool.query = original;
-      expect(statements).toEqual(['live-session']);
+      expect(prepared.mock.calls.map(([{ name }]) => name)).toEqual(['live-session']);
+      expect(pool).not.toHaveBeenCalled();
+      jest.restoreAllMocks();
     });
   });
 

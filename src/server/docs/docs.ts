@@ -2,7 +2,8 @@ import fastifyStatic from '@fastify/static';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply } from 'fastify';
 import { dump } from 'js-yaml';
-import { absolutePath } from 'swagger-ui-dist';
+// The package's main file would run the whole of Swagger UI in this process.
+import absolutePath from 'swagger-ui-dist/absolute-path.js';
 import { createDocument, toRootDialect } from '../../openapi.js';
 
 const ASSETS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'swagger-ui-standalone-preset.js', 'favicon-32x32.png'];

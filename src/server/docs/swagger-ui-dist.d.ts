@@ -1,3 +1,3 @@
-declare module 'swagger-ui-dist' {
-  export function absolutePath(): string;
+declare module 'swagger-ui-dist/absolute-path.js' {
+  export default function absolutePath(): string;
 }

@@ -1,0 +1,3 @@
+import bcrypt from 'bcryptjs';
+
+export default ({ password, hash }) => bcrypt.compareSync(password, hash);

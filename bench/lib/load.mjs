@@ -1,0 +1,20 @@
+import { fork } from 'node:child_process';
+import { join } from 'node:path';
+
+const BENCH = join(import.meta.dirname, '..');
+
+/** Sends requests from a process of its own, the same for whoever is measured. Jobs: see `load-process.mjs`. */
+export const load = (stage, kind, options) => runProcess(stage, 'lib/load-process.mjs', { kind, options });
+
+/** What bcryptjs does on all cores with no server around it. */
+export const plainHashRate = (stage, options) => runProcess(stage, 'baselines/hash-rate.mjs', options);
+
+function runProcess(stage, file, message) {
+  return new Promise((resolve, reject) => {
+    const child = fork(join(BENCH, file), { detached: true });
+    stage.onClose(() => child.kill());
+    child.once('message', resolve);
+    child.once('exit', (code) => reject(new Error(`${file} ended with ${code} and no result`)));
+    child.send(message);
+  });
+}

@@ -1,0 +1,51 @@
+// What the kernel has counted for a process. Only Linux tells it; elsewhere the values are NaN and are printed as "–".
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** The kernel counts in hundredths of a second. */
+const MICROSECONDS_A_TICK = 10_000;
+const PARENT = 1;
+const USER_TICKS = 11;
+const SYSTEM_TICKS = 12;
+const ENDED_USER_TICKS = 13;
+const ENDED_SYSTEM_TICKS = 14;
+
+/** The fields of /proc/<pid>/stat from the third on: the second, the name, may hold anything. */
+function statOf(pid) {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return null;
+  }
+}
+
+const cpuIn = (stat) => (stat ? (Number(stat[USER_TICKS]) + Number(stat[SYSTEM_TICKS])) * MICROSECONDS_A_TICK : NaN);
+
+/** Microseconds of processor time of all threads so far. */
+export const cpuOf = (pid) => cpuIn(statOf(pid));
+
+/** The same of a process and its children, those that have ended included: a PostgreSQL server with its sessions. */
+export function cpuOfFamily(pid) {
+  const own = statOf(pid);
+  const ended = own ? (Number(own[ENDED_USER_TICKS]) + Number(own[ENDED_SYSTEM_TICKS])) * MICROSECONDS_A_TICK : NaN;
+  return childrenOf(pid).reduce((total, child) => total + (cpuOf(child) || 0), cpuIn(own) + ended);
+}
+
+export function childrenOf(pid) {
+  try {
+    const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+    return pids.filter((candidate) => Number(statOf(candidate)?.[PARENT]) === pid).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+/** Megabytes that the process alone holds, with its share of what it shares (`Pss`), or all that it has resident (`Rss`). */
+export function memoryOf(pid, kind = 'Rss') {
+  try {
+    const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+    return Number(new RegExp(`^${kind}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) / 1024;
+  } catch {
+    return NaN;
+  }
+}

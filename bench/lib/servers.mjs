@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const ROOT = join(import.meta.dirname, '../..');
+const PRODUCT = join(ROOT, 'dist/src/cli.js');
+const BASELINE = join(ROOT, 'bench/baselines/bare-fastify.mjs');
+const READY_MS = 60_000;
+const POLL_MS = 5;
+const UNLIMITED = '100000000/60';
+
+/** Both sides check tokens with it. */
+export const JWT_SECRET = 'a secret of the benchmark: 3f1c9b7e5d2a8046';
+export const ADMIN = { email: 'admin@example.com', password: 'Bench-Admin-Passw0rd' };
+
+/** Rate limits count as always and are never reached. */
+const NEVER_LIMITED = Object.fromEntries(
+  ['CREDENTIALS', 'ANONYMOUS', 'USER', 'USER_HOURLY', 'UPLOADS', 'ADMIN'].map((group) => [
+    `RATE_LIMIT_${group}`,
+    UNLIMITED,
+  ]),
+);
+
+/** For profiles: BENCH_NODE_ARGS='--cpu-prof --cpu-prof-dir=/tmp/profile'. */
+const NODE_ARGUMENTS = (process.env.BENCH_NODE_ARGS ?? '').split(' ').filter(Boolean);
+
+/** `npm start` without npm, configured by nothing but `environment`. */
+export function startProduct(stage, environment = {}) {
+  return startServer(stage, [PRODUCT, 'start'], '/api/v1/health', {
+    ...NEVER_LIMITED,
+    JWT_SECRET,
+    ADMIN_EMAIL: ADMIN.email,
+    ADMIN_PASSWORD: ADMIN.password,
+    ...environment,
+  });
+}
+
+/** Fastify, pg, a JWT and a password hash, and nothing else. */
+export function startBaseline(stage, databaseUrl) {
+  return startServer(stage, [BASELINE], '/health', {
+    DATABASE_URL: databaseUrl,
+    JWT_SECRET,
+    BENCH_MODULES: process.env.BENCH_MODULES ?? '',
+  });
+}
+
+/** Resolves with the first 200 of `readyPath`; the server is stopped with the stage, or before by `stop()`. */
+async function startServer(stage, args, readyPath, environment) {
+  const directory = stage.temporaryDirectory();
+  const port = await freePort();
+  const outputFile = join(directory, 'output.log');
+  const output = openSync(outputFile, 'w');
+  const startedAt = performance.now();
+  const child = spawn(process.execPath, [...NODE_ARGUMENTS, ...args], {
+    // Away from any .env, and from a terminal's Ctrl-C: it is ours to end.
+    cwd: directory,
+    detached: true,
+    stdio: ['ignore', output, output],
+    env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: port, DATA_DIR: join(directory, 'data'), ...environment },
+  });
+  closeSync(output);
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  const stop = async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+    await exited;
+  };
+  stage.onClose(stop);
+  const url = `http://127.0.0.1:${port}`;
+  while ((await statusOf(url + readyPath)) !== 200) {
+    const isGone = child.exitCode !== null || child.signalCode !== null;
+    if (isGone || performance.now() - startedAt > READY_MS)
+      throw new Error(
+        `${args.join(' ')} ${isGone ? 'has ended' : 'is not ready'}:\n${readFileSync(outputFile, 'utf8')}`,
+      );
+    await delay(POLL_MS);
+  }
+  return { pid: child.pid, url, startMs: performance.now() - startedAt, stop };
+}
+
+async function statusOf(url) {
+  try {
+    const response = await fetch(url);
+    await response.arrayBuffer();
+    return response.status;
+  } catch {
+    return 0;
+  }
+}
+
+async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

@@ -1,0 +1,22 @@
+const number = (name, fallback) => {
+  const value = Number(process.env[name] ?? fallback);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`${name} takes a whole number from 1 on`);
+  return value;
+};
+
+/** Smaller numbers (`BENCH_ROUNDS=1 BENCH_SECONDS=1 BENCH_USERS=20000`) show that everything works, not how fast it is. */
+export const settings = {
+  /** Rounds of each side, one after the other in turn. */
+  rounds: number('BENCH_ROUNDS', 5),
+  /** Length of one round of requests that take milliseconds. */
+  seconds: number('BENCH_SECONDS', 5),
+  /** Length of one round of requests that hash a password. */
+  hashSeconds: number('BENCH_HASH_SECONDS', 20),
+  connections: number('BENCH_CONNECTIONS', 64),
+  loginsInFlight: number('BENCH_LOGINS', 32),
+  bcryptCost: number('BENCH_BCRYPT_COST', 12),
+  /** Rows of the large list. */
+  users: number('BENCH_USERS', 1_000_000),
+  /** Calls of each query of a list. */
+  samples: number('BENCH_SAMPLES', 50),
+};
