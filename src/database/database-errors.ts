@@ -31,7 +31,7 @@ const UNAVAILABLE = new Set([
   ],
 ]);
 const UNAVAILABLE_MESSAGE =
-  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/;
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Query read timeout|Client was closed)/;
 
 function driverError(error: unknown): PostgresError & { message?: string } {
   if (error instanceof QueryFailedError) return error.driverError as PostgresError;

@@ -1,5 +1,6 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import pg from 'pg';
+import { isConnectionFailure } from './database-errors.js';
 import { CONNECTION, type Connection, pgConfig } from './connection.js';
 
 export interface PreparedStatement {
@@ -25,7 +26,20 @@ export class PreparedStatements implements OnApplicationShutdown {
 
   constructor(@Inject(CONNECTION) private readonly connection: Connection) {}
 
+  /** A connection may turn out to be broken only when it is used; since nothing but reads comes this way, it is asked once more. */
   async first<Row extends pg.QueryResultRow>(statement: PreparedStatement, values: unknown[]): Promise<Row | null> {
+    try {
+      return await this.ask<Row>(statement, values);
+    } catch (error) {
+      if (!isConnectionFailure(error)) throw error;
+      return this.ask<Row>(statement, values);
+    }
+  }
+
+  private async ask<Row extends pg.QueryResultRow>(
+    statement: PreparedStatement,
+    values: unknown[],
+  ): Promise<Row | null> {
     this.turn = (this.turn + 1) % LANES;
     const client = await (this.lanes[this.turn] ??= this.open(this.turn));
     const { rows } = await client.query<Row>({ name: statement.name, text: statement.text, values });

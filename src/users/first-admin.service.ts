@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { AppConfig } from '../config/app-config.js';
 import { PasswordHasher } from './passwords/password-hasher.js';
@@ -18,7 +18,9 @@ export interface FirstAdmin {
 export class FirstAdminError extends Error {}
 
 const DEFAULT_EMAIL = 'admin@example.com';
-const PASSWORD_BYTES = 15;
+/** Without characters that look alike, or that a shell or a double click would not take as part of the word. */
+const ALPHABET = 'ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789';
+const PASSWORD_LENGTH = 20;
 
 /** A server without an admin gets one at its start. */
 @Injectable()
@@ -37,7 +39,7 @@ export class FirstAdminService {
     if (await this.users.hasAdmin()) return;
     const chosen = this.config.accounts.firstAdmin;
     const email = chosen?.email ?? DEFAULT_EMAIL;
-    const generatedPassword = chosen ? null : randomBytes(PASSWORD_BYTES).toString('base64url');
+    const generatedPassword = chosen ? null : generatePassword();
     const hash = await this.hasher.hash(chosen?.password ?? generatedPassword ?? '');
     const user = newUser({ email, role: 'admin' }, hash);
     try {
@@ -66,3 +68,6 @@ export class FirstAdminService {
     }
   }
 }
+
+const generatePassword = () =>
+  Array.from({ length: PASSWORD_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
