@@ -3,7 +3,7 @@ import { startDatabaseServer } from '../lib/database.mjs';
 import { load } from '../lib/load.mjs';
 import { cpuOf, cpuOfFamily } from '../lib/process-usage.mjs';
 import { print, printTable, ratio, round } from '../lib/report.mjs';
-import { startBaseline, startProduct } from '../lib/servers.mjs';
+import { startBaseline, startProduct, startWithPassport } from '../lib/servers.mjs';
 import { settings } from '../lib/settings.mjs';
 import { median } from '../lib/statistics.mjs';
 
@@ -18,11 +18,13 @@ export async function run(stage) {
   const logging = await startProduct(stage, { ...environment, LOG_LEVEL: 'info' });
   const quiet = await startProduct(stage, { ...environment, LOG_LEVEL: 'warn' });
   const baseline = await startBaseline(stage, database.url());
+  const passport = await startWithPassport(stage, { ...environment, LOG_LEVEL: 'info' });
   const tokens = await signInSome(logging);
   const sides = [
     { name: 'bare Fastify + pg', server: baseline, path: '/users/me', rounds: [] },
     { name: 'Gatehouse', server: logging, path: '/api/v1/users/me', rounds: [] },
     { name: 'Gatehouse, LOG_LEVEL=warn', server: quiet, path: '/api/v1/users/me', rounds: [] },
+    { name: 'Gatehouse, guarded by Passport', server: passport, path: '/passport/me', rounds: [] },
   ];
   for (const side of sides) await measure(stage, side, tokens, WARM_UP_SECONDS, database);
   for (let i = 0; i < settings.rounds; i++) {

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 const ROOT = join(import.meta.dirname, '../..');
 const PRODUCT = join(ROOT, 'dist/src/cli.js');
 const BASELINE = join(ROOT, 'bench/baselines/bare-fastify.mjs');
+const PASSPORT = join(ROOT, 'bench/baselines/with-passport.mjs');
 const READY_MS = 60_000;
 const POLL_MS = 5;
 const UNLIMITED = '100000000/60';
@@ -35,6 +36,11 @@ export function startProduct(stage, environment = {}) {
     ADMIN_PASSWORD: ADMIN.password,
     ...environment,
   });
+}
+
+/** The product, with a route that Passport guards. */
+export function startWithPassport(stage, environment) {
+  return startServer(stage, [PASSPORT], '/health', { ...NEVER_LIMITED, JWT_SECRET, ...environment });
 }
 
 /** Fastify, pg, a JWT and a password hash, and nothing else. */

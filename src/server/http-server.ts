@@ -55,7 +55,7 @@ function answerUnparsable(error: Error & { code?: string }, socket: Socket): voi
     socket.destroy();
     return;
   }
-  const appError = toAppError({ statusCode: PARSER_STATUS[error.code ?? ''] ?? 400 }, () => []);
+  const appError = toAppError({ statusCode: PARSER_STATUS[error.code ?? ''] ?? 400 });
   const status = STATUS_OF[appError.kind];
   const body = JSON.stringify(errorBody(appError, newRequestId()));
   const head = [

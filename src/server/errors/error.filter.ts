@@ -1,5 +1,6 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, Injectable, Logger } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
+import { hasCredentials } from '../../auth/tokens/access-tokens.js';
 import { AppError } from '../../common/errors/app-error.js';
 import { MalformedRequestError } from '../../common/errors/errors.js';
 import { errorBody } from '../../common/errors/error-body.js';
@@ -27,7 +28,10 @@ export class ErrorFilter implements ExceptionFilter {
     const reply = http.getResponse<FastifyReply>();
     const thrown = hasMalformedPath(request.raw)
       ? new MalformedRequestError('The path is not valid')
-      : toAppError(exception, () => this.allowedMethods.of(request.url.split('?')[0]));
+      : toAppError(exception, {
+          allowedMethods: () => this.allowedMethods.of(request.url.split('?')[0]),
+          hasCredentials: () => hasCredentials(request),
+        });
     const error = await this.afterCounting(thrown, request, reply);
     this.log(error, request);
     // The client may have gone, or the answer begun, before the error came.

@@ -1,9 +1,12 @@
-import { HttpException } from '@nestjs/common';
+import { ForbiddenException, HttpException } from '@nestjs/common';
 import { AppError } from '../../common/errors/app-error.js';
 import {
+  ForbiddenError,
   InternalError,
+  InvalidCredentialsError,
   MalformedRequestError,
   MethodNotAllowedError,
+  NotAuthenticatedError,
   RouteNotFoundError,
   ServiceUnavailableError,
   UnsupportedMediaTypeError,
@@ -13,8 +16,17 @@ import { isConnectionFailure } from '../../database/database-errors.js';
 
 const DATABASE_RETRY_SECONDS = 2;
 
+/** What of a request decides how a foreign error is put. */
+export interface ErrorContext {
+  /** The methods that the path takes. */
+  allowedMethods(): string[];
+  hasCredentials(): boolean;
+}
+
+const NO_REQUEST: ErrorContext = { allowedMethods: () => [], hasCredentials: () => false };
+
 /** What Fastify, Nest and the database throw, in the terms of the API. Nothing of theirs but the meaning gets through. */
-export function toAppError(error: unknown, allowedMethods: () => string[]): AppError {
+export function toAppError(error: unknown, request: ErrorContext = NO_REQUEST): AppError {
   if (error instanceof AppError) return error;
   if (isConnectionFailure(error)) {
     return new ServiceUnavailableError('The service is temporarily unavailable', {
@@ -22,14 +34,17 @@ export function toAppError(error: unknown, allowedMethods: () => string[]): AppE
       cause: error,
     });
   }
+  if (error instanceof ForbiddenException) return new ForbiddenError();
   const status = error instanceof HttpException ? error.getStatus() : statusOf(error);
   switch (status) {
     // The static files' way of saying that a path leads out of their folder.
     case 403:
     case 404: {
-      const allowed = allowedMethods();
+      const allowed = request.allowedMethods();
       return allowed.length > 0 ? new MethodNotAllowedError(allowed) : new RouteNotFoundError();
     }
+    case 401:
+      return request.hasCredentials() ? new InvalidCredentialsError() : new NotAuthenticatedError();
     case 400:
       return new MalformedRequestError('The request could not be understood');
     case 408:
