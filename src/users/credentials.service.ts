@@ -73,6 +73,9 @@ export class CredentialsService {
   private async upToDateHash(id: string, password: string, hash: string): Promise<string> {
     if (!this.hasher.isOutdated(hash)) return hash;
     const renewed = await this.hasher.hash(password);
-    return (await this.users.replacePasswordHash(id, hash, renewed)) ? renewed : hash;
+    if (await this.users.replacePasswordHash(id, hash, renewed)) return renewed;
+    // Another login has renewed it first, or the password was changed: then `hash` is refused further on.
+    const present = await this.users.findPasswordHash(id);
+    return present && (await this.hasher.matches(password, present)) ? present : hash;
   }
 }

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { aSignedInUser, aUser, PASSWORD, signIn } from '../support/builders.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 
@@ -107,9 +108,8 @@ describe('POST /auth/login', () => {
       user.id,
     ]);
     const cheaper = await import('bcryptjs').then(({ default: bcrypt }) => bcrypt);
-    const { createHmac } = await import('node:crypto');
     const prehash = createHmac('sha256', 'gatehouse password v1').update(PASSWORD).digest('base64');
-    await app.pool.query('UPDATE users SET password_hash = $2 WHERE id = $1', [user.id, cheaper.hashSync(prehash, 4)]);
+    await app.pool.query('UPDATE users SET password_hash = $2 WHERE id = $1', [user.id, cheaper.hashSync(prehash, 5)]);
     await signIn(app, user);
     const { rows } = await app.pool.query<{ password_hash: string }>('SELECT password_hash FROM users WHERE id = $1', [
       user.id,
@@ -117,6 +117,29 @@ describe('POST /auth/login', () => {
     expect(cheaper.getRounds(rows[0].password_hash)).toBe(cheaper.getRounds(costly.rows[0].password_hash));
     await signIn(app, user);
   });
+});
+
+describe('many logins at once', () => {
+  it('all succeed while the hash is made anew because its cost has changed', async () => {
+    const app = await startTestApp({ BCRYPT_COST: '10' });
+    const user = await aUser(app);
+    const { default: bcrypt } = await import('bcryptjs');
+    const prehash = createHmac('sha256', 'gatehouse password v1').update(PASSWORD).digest('base64');
+    await app.pool.query('UPDATE users SET password_hash = $2 WHERE id = $1', [user.id, bcrypt.hashSync(prehash, 5)]);
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => app.http.post(LOGIN).send({ email: user.email, password: PASSWORD })),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(200));
+    await app.close();
+  });
+});
+
+describe('hashes that take their time', () => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startTestApp({ BCRYPT_COST: '10' });
+  });
+  afterAll(() => app.close());
 
   it('never lets 32 logins at once hold up other requests', async () => {
     const user = await aUser(app);

@@ -23,7 +23,7 @@ describe('passwords', () => {
   };
 
   beforeAll(async () => {
-    app = await startTestApp();
+    app = await startTestApp({ BCRYPT_COST: String(COST) });
     await aUser(app);
   });
   afterEach(() => jest.restoreAllMocks());
