@@ -4,6 +4,7 @@ import { describeVariables } from './config/describe.js';
 import { ConfigurationError } from './config/environment.js';
 import { DatabaseUnusableError } from './database/open-database.js';
 import { EmbeddedPostgresError } from './database/embedded/embedded-postgres.js';
+import { VERSION } from './version.js';
 import { FirstAdminError } from './users/first-admin.service.js';
 
 /** Errors whose message is for the operator; of others the stack is of use. */
@@ -11,6 +12,7 @@ const OPERATOR_ERRORS = [ConfigurationError, DatabaseUnusableError, EmbeddedPost
 
 const program = new Command('gatehouse')
   .description('Self-hosted application backend: accounts, sessions and users behind one documented REST API')
+  .version(VERSION)
   .addHelpText('after', `\n${describeVariables()}`)
   .helpCommand(false);
 
@@ -29,6 +31,9 @@ program
   .command('openapi')
   .description('print the OpenAPI document')
   .action(async () => (await import('./commands.js')).printOpenApi());
+
+// A closed pipe (`gatehouse start | head`) must neither stop the server nor hang its end.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 program.parseAsync().catch((error: unknown) => {
   const lines = describeFailure(error);

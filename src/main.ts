@@ -24,6 +24,7 @@ export async function start(): Promise<void> {
   const app = await createApp(config, database.connection, logger);
   shutdown.onClose(() => app.close());
   await app.get(FirstAdminService).ensure(announceAdmin);
-  await app.listen({ host: config.http.host, port: config.http.port });
+  // Fastify's own listen(): Nest's would log a port in use as an error of the program, beside the line for the operator.
+  await app.getHttpAdapter().getInstance().listen({ host: config.http.host, port: config.http.port });
   announceStart((app.getHttpServer().address() as AddressInfo).port, config, database);
 }

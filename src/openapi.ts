@@ -10,6 +10,7 @@ import {
 } from '@nestjs/swagger';
 import { ACCESS_EXTENSION, SECURITY_SCHEMES } from './common/auth/access.decorator.js';
 import { ERRORS_EXTENSION } from './common/http/api-errors.decorator.js';
+import { VERSION } from './version.js';
 import { API_PREFIX } from './server/rewrite-url.js';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
@@ -103,7 +104,7 @@ export function createDocument(app: NestFastifyApplication): OpenAPIObject {
     .setOpenAPIVersion('3.1.0')
     .setTitle('Gatehouse API')
     .setDescription(DESCRIPTION)
-    .setVersion('1.0.0')
+    .setVersion(VERSION)
     .setLicense('MIT', 'https://opensource.org/license/mit')
     .addServer('/')
     .addTag('auth', 'Signing up, in and out; sessions')
@@ -147,11 +148,11 @@ function complete(path: string, method: string, operation: Operation): void {
   if (access === 'public') operation.security = [];
   else if (access === 'optional')
     operation.security = [{}, ...Object.values(SECURITY_SCHEMES).map((scheme) => ({ [scheme]: [] }))];
-  else statuses.add(401).add(503);
+  else statuses.add(401);
   if (operation.requestBody) statuses.add(400).add(413).add(415).add(422);
   if (hasQuery) statuses.add(422);
   if (path.includes('{id}')) statuses.add(404);
-  if (isLimited) statuses.add(429).add(500);
+  if (isLimited) statuses.add(429).add(500).add(503);
   for (const [status, response] of Object.entries(operation.responses)) {
     if (!response || '$ref' in response) continue;
     response.description ||= STATUS_CODES[status] ?? 'Success';

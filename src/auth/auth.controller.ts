@@ -47,10 +47,11 @@ export class AuthController {
   @Post('auth/refresh')
   @HttpCode(HttpStatus.OK)
   @Public()
+  @RateLimit('anonymous')
   @CredentialsBody()
   @ApiOperation({
     summary: 'Trade the refresh token for a new pair',
-    description: 'Each refresh token is good once; see the guide on sessions in the README.',
+    description: 'Each refresh token is good once; see “Signing in” in the README.',
   })
   @ApiOkResponse({ type: TokenPairResponse })
   @ApiErrors(401)

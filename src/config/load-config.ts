@@ -40,7 +40,7 @@ function toConfig(env: Environment): AppConfig {
       port: required('PORT'),
       requestTimeoutSeconds: required('REQUEST_TIMEOUT'),
       trustedProxies: required('TRUST_PROXY'),
-      corsOrigins: env.CORS_ORIGINS ?? [],
+      corsOrigins: (env.CORS_ORIGINS ?? []).map((origin) => origin.replace(/\/$/, '')),
       publicUrl: env.PUBLIC_URL?.replace(/\/+$/, '') ?? null,
     },
     dataDir,

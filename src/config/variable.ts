@@ -68,7 +68,19 @@ export const boolean = (details: Details): Variable<boolean> =>
   });
 
 export const oneOf = <const T extends string>(choices: readonly T[], details: Details): Variable<T> =>
-  variable(choices.join(', '), details, (value) => choices.find((choice) => choice === value) ?? refuse());
+  variable(
+    choices.join(', '),
+    details,
+    (value) => choices.find((choice) => choice === value.toLowerCase()) ?? refuse(),
+  );
+
+/** libpq's form for a socket, `postgres://user:password@/database?host=/folder`, has no host, which URLs do not know. */
+export const postgresUrl = (details: Details): Variable<string> =>
+  variable('a URL like postgres://user:password@host:5432/database', details, (value) => {
+    const url = value.replace(/^(postgres(?:ql)?:\/\/[^/@]*@)\//, '$1localhost/');
+    if (!URL.canParse(url) || !/^postgres(ql)?:$/.test(new URL(url).protocol)) refuse();
+    return url;
+  });
 
 export const url = (protocols: readonly string[], details: Details): Variable<string> =>
   variable(`a URL that begins with ${protocols.map((p) => `${p}://`).join(' or ')}`, details, (value) => {

@@ -1,5 +1,5 @@
 import { isEmail } from 'class-validator';
-import { boolean, integer, limit, list, oneOf, proxies, text, url } from './variable.js';
+import { boolean, integer, limit, list, oneOf, postgresUrl, proxies, text, url } from './variable.js';
 
 const BYTES_MAX = Number.MAX_SAFE_INTEGER;
 const PORT_PLACEHOLDER = 'http://localhost:PORT';
@@ -18,7 +18,7 @@ export const variables = {
   }),
   PORT: integer({ fallback: '8000', min: 0, max: 65535, description: 'Port to listen on; 0 takes a free one' }),
   DATA_DIR: text({ fallback: './data', description: 'Embedded database, files, generated secrets, outgoing mail' }),
-  DATABASE_URL: url(['postgres', 'postgresql'], {
+  DATABASE_URL: postgresUrl({
     secret: true,
     whenUnset: 'embedded PostgreSQL in DATA_DIR',
     description: 'PostgreSQL (14 or later) to use instead of the embedded one',
@@ -152,7 +152,7 @@ export const variables = {
   }),
   CORS_ORIGINS: list({
     accepts: 'origins like https://app.example.com, separated by commas',
-    item: /^https?:\/\/[^\s/*,]+$/,
+    item: /^https?:\/\/[^\s/*,]+\/?$/,
     whenUnset: 'none',
     description: 'Browser origins that may call',
   }),

@@ -10,7 +10,9 @@ export const CONNECTION = Symbol('Connection');
 
 const CONNECT_TIMEOUT_MS = 5_000;
 /** No request waits longer for an answer that will not come. */
-const STATEMENT_TIMEOUT_MS = 30_000;
+const STATEMENT_TIMEOUT_MS = 15_000;
+/** A server that hangs does not keep its own time limit; then ours ends the wait. */
+const QUERY_TIMEOUT_MS = 20_000;
 
 /** The connection as the `pg` driver takes it. */
 export function pgConfig(connection: Connection) {
@@ -31,6 +33,10 @@ export function dataSourceOptions(connection: Connection, poolSize: number): Dat
     connectTimeoutMS: CONNECT_TIMEOUT_MS,
     applicationName: 'gatehouse',
     poolSize,
-    extra: { statement_timeout: STATEMENT_TIMEOUT_MS, idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS },
+    extra: {
+      statement_timeout: STATEMENT_TIMEOUT_MS,
+      idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+      query_timeout: QUERY_TIMEOUT_MS,
+    },
   } as DataSourceOptions;
 }

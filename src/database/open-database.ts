@@ -32,7 +32,7 @@ export async function openDatabase(config: AppConfig, listener: Listener): Promi
   const server = await reachServer(config, listener);
   try {
     const applied = await migrate(server.connection);
-    if (applied.length > 0) listener.log(`Applied ${applied.length} migrations`);
+    if (applied.length > 0) listener.log(`Applied migrations: ${applied.join(', ')}`);
     return server;
   } catch (error) {
     await server.close();

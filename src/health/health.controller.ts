@@ -6,6 +6,8 @@ import { RateLimit } from '../common/http/route-settings.decorator.js';
 import { HealthResponse, LivenessResponse } from './health.response.js';
 import { HealthService } from './health.service.js';
 
+const RETRY_AFTER_SECONDS = 2;
+
 @ApiTags('health')
 @Controller()
 @Public()
@@ -26,7 +28,8 @@ export class HealthController {
   @ApiServiceUnavailableResponse({ type: HealthResponse, description: 'A part is down' })
   async readiness(@Res({ passthrough: true }) reply: FastifyReply): Promise<HealthResponse> {
     const database = await this.health.database();
-    if (database === 'unhealthy') reply.status(HttpStatus.SERVICE_UNAVAILABLE);
+    if (database === 'unhealthy')
+      reply.status(HttpStatus.SERVICE_UNAVAILABLE).header('Retry-After', RETRY_AFTER_SECONDS);
     return { status: database, database, uptime_seconds: Math.floor(process.uptime()) };
   }
 }

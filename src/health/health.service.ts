@@ -1,9 +1,10 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource } from 'typeorm';
+import { type PreparedStatement, PreparedStatements } from '../database/prepared-statements.js';
 
 export type Condition = 'healthy' | 'unhealthy';
 
+/** Asked on the way of the access check, which is what has to work, and past a pool that slow queries may have taken. */
+const PROBE: PreparedStatement = { name: 'probe', text: 'SELECT 1' };
 const PROBE_TIMEOUT_MS = 2_000;
 /** One probe serves all who ask at about the same time, so that asking often costs the database nothing. */
 const REUSE_MS = 1_000;
@@ -13,7 +14,7 @@ export class HealthService {
   private readonly logger = new Logger(HealthService.name);
   private probe: { result: Promise<Condition>; startedAt: number } | null = null;
 
-  constructor(@InjectDataSource() private readonly dataSource: DataSource) {}
+  constructor(private readonly statements: PreparedStatements) {}
 
   database(): Promise<Condition> {
     const now = Date.now();
@@ -28,7 +29,7 @@ export class HealthService {
       timer = setTimeout(() => reject(new Error(`no answer within ${PROBE_TIMEOUT_MS} ms`)), PROBE_TIMEOUT_MS).unref();
     });
     try {
-      await Promise.race([this.dataSource.query('SELECT 1'), timeout]);
+      await Promise.race([this.statements.first(PROBE, []), timeout]);
       return 'healthy';
     } catch (error) {
       this.logger.warn(`The database is unhealthy: ${error instanceof Error ? error.message : String(error)}`);

@@ -1,5 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Param, Patch, Put, Query } from '@nestjs/common';
 import {
+  ApiBody,
   ApiExtraModels,
   ApiNoContentResponse,
   ApiOkResponse,
@@ -28,6 +29,12 @@ const PublicUserPage = PageOf(PublicUserResponse);
 const eitherOf = (...models: (new () => object)[]) => ({
   schema: { anyOf: models.map((model) => ({ $ref: getSchemaPath(model) })) },
 });
+
+/** Pressed as it stands in Swagger UI, it must not rename whoever is signed in. */
+const PROFILE_EXAMPLE = {
+  type: UpdateUserDto,
+  examples: { profile: { value: { first_name: 'John', last_name: 'Doe', bio: 'Software developer' } } },
+};
 
 @ApiTags('users')
 @ApiExtraModels(UserResponse, PublicUserResponse, UserPage, PublicUserPage)
@@ -68,6 +75,7 @@ export class UsersController {
 
   @Put('me')
   @Authenticated()
+  @ApiBody(PROFILE_EXAMPLE)
   @ApiOperation({
     summary: 'Change the signed-in user',
     description: 'Only what is given changes; a new email is not verified.',
@@ -80,6 +88,7 @@ export class UsersController {
 
   @Patch('me')
   @Authenticated()
+  @ApiBody(PROFILE_EXAMPLE)
   @ApiOperation({ summary: 'Change the signed-in user', description: 'The same as `PUT`.' })
   @ApiOkResponse({ type: UserResponse })
   @ApiErrors(409)
@@ -114,6 +123,7 @@ export class UsersController {
 
   @Put(':id')
   @Authenticated()
+  @ApiBody(PROFILE_EXAMPLE)
   @ApiOperation({ summary: 'Change a user', description: 'By the user or an admin. Only what is given changes.' })
   @ApiOkResponse({ type: UserResponse })
   @ApiErrors(403, 409)
@@ -127,6 +137,7 @@ export class UsersController {
 
   @Patch(':id')
   @Authenticated()
+  @ApiBody(PROFILE_EXAMPLE)
   @ApiOperation({ summary: 'Change a user', description: 'The same as `PUT`.' })
   @ApiOkResponse({ type: UserResponse })
   @ApiErrors(403, 409)

@@ -89,6 +89,7 @@ export class UsersService {
     return this.users.transaction(async (users) => {
       const present = await users.findForUpdate(id);
       if (!present) throw new UserNotFoundError();
+      if (Object.values(changes).every((value) => value === undefined)) return present;
       const isNewAddress = changes.email !== undefined && changes.email.toLowerCase() !== present.email.toLowerCase();
       return users.update(present, isNewAddress ? { ...changes, isVerified: false } : changes);
     });

@@ -75,4 +75,21 @@ describe('a database that goes away', () => {
     await me().expect(200);
     await http.get('/api/v1/users').set(auth).expect(200);
   });
+
+  it('is answered with 503 when it hangs, too', async () => {
+    const client = new pg.Client({ ...server.connection });
+    await client.connect();
+    const { rows } = await client.query<{ pid: number }>(
+      `SELECT pid FROM pg_stat_activity WHERE application_name = 'gatehouse' AND pid <> pg_backend_pid()`,
+    );
+    await client.end();
+    for (const { pid } of rows) process.kill(pid, 'SIGSTOP');
+    try {
+      const { status, headers } = await me();
+      expect([status, headers['retry-after']]).toEqual([503, '2']);
+    } finally {
+      for (const { pid } of rows) process.kill(pid, 'SIGCONT');
+    }
+    await me().expect(200);
+  });
 });

@@ -2,9 +2,18 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { Program, temporaryDataDir } from '../support/program.js';
 
 const account = { email: 'first@example.com', username: 'first_user', password: 'SecurePass123!' };
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
 
 describe('the program', () => {
   const data = temporaryDataDir();
@@ -134,6 +143,34 @@ describe('the program', () => {
     for (const secret of [account.password, body.access_token, body.refresh_token, 'in-the-query']) {
       expect(program.stdout + program.stderr).not.toContain(secret);
     }
+  });
+
+  it('serves and stops as always when nobody reads its output', async () => {
+    const port = await freePort();
+    const program = start({ PORT: String(port) });
+    program.closeOutput();
+    const url = `http://127.0.0.1:${port}/health`;
+    const isUp = () =>
+      fetch(url).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+    while (!(await isUp())) await setImmediate();
+    for (let i = 0; i < 50; i++) expect(await isUp()).toBe(true);
+    program.signal('SIGTERM');
+    expect(await program.exit()).toEqual({ code: 0, signal: null });
+  });
+
+  it('ends when it cannot start, though nobody reads its output', async () => {
+    const program = start({ BCRYPT_COST: '99' });
+    program.closeOutput();
+    expect((await program.exit()).code).toBe(1);
+  });
+
+  it('tells its version', async () => {
+    const program = start({}, ['--version']);
+    expect((await program.exit()).code).toBe(0);
+    expect(program.stdout.trim()).toBe(JSON.parse(readFileSync(join(__dirname, '../../package.json'), 'utf8')).version);
   });
 
   it('migrates apart from the start', async () => {

@@ -74,6 +74,18 @@ describe('rate limits', () => {
     await app.http.post('/api/v1/auth/refresh').send({ refresh_token: 'x' }).expect(401);
   });
 
+  it('counts a refresh for its address, whoever is signed in', async () => {
+    app = await limited({ RATE_LIMIT_CREDENTIALS: '50/60', RATE_LIMIT_ANONYMOUS: '2/60' });
+    const user = await aSignedInUser(app);
+    const refresh = (token: string) =>
+      app.http.post('/api/v1/auth/refresh').set(user.auth).send({ refresh_token: token });
+    const { headers } = await refresh(user.refreshToken).expect(200);
+    expect(headers).toMatchObject({ 'x-ratelimit-limit': '2', 'x-ratelimit-remaining': '1' });
+    await refresh('nonsense').expect(401);
+    await refresh('nonsense').expect(429);
+    await app.http.get('/api/v1/users/me').set(user.auth).expect(200).expect('X-RateLimit-Remaining', '99');
+  });
+
   it('counts a user from all addresses together, apart from guests', async () => {
     app = await limited({ RATE_LIMIT_USER: '3/60', RATE_LIMIT_CREDENTIALS: '50/60', TRUST_PROXY: '1' });
     const user = await aSignedInUser(app);

@@ -44,6 +44,11 @@ export class Program {
     return supertest(url);
   }
 
+  /** As when the reader of a pipe has gone: `gatehouse start | head -1`. */
+  closeOutput(): void {
+    this.child.stdout?.destroy();
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }

@@ -63,6 +63,19 @@ describe('the configuration', () => {
     expect(line).not.toContain('hush');
   });
 
+  it.each([
+    ['postgres://u:p@/db?host=/run/postgresql', 'postgres://u:p@localhost/db?host=/run/postgresql'],
+    ['postgresql://u:p@db.example.com:5433/x', 'postgresql://u:p@db.example.com:5433/x'],
+    ['postgres:///x?host=/run', 'postgres:///x?host=/run'],
+  ])('DATABASE_URL takes %s', (value, parsed) => {
+    expect(readEnvironment({ DATABASE_URL: value }).DATABASE_URL).toBe(parsed);
+  });
+
+  it('does not mind the case of a choice, nor a slash after an origin', () => {
+    const config = loadConfig({ JWT_SECRET: SECRET, LOG_LEVEL: 'WARN', CORS_ORIGINS: 'https://a.example/' });
+    expect([config.log.level, config.http.corsOrigins]).toEqual(['warn', ['https://a.example']]);
+  });
+
   it('reports every fault at once', () => {
     expect(faultsOf({ PORT: 'x', BCRYPT_COST: 'y', LOG_LEVEL: 'z' })).toHaveLength(3);
   });

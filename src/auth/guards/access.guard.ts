@@ -1,6 +1,6 @@
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { ACCESS_POLICY, type AccessPolicy } from '../../common/auth/access.decorator.js';
+import { policyOf } from '../../common/auth/access.decorator.js';
 import type { Principal } from '../../common/auth/principal.js';
 import { ForbiddenError, InvalidCredentialsError, NotAuthenticatedError } from '../../common/errors/errors.js';
 import type { GatehouseRequest } from '../../common/http/request.js';
@@ -17,10 +17,7 @@ export class AccessGuard implements CanActivate {
   ) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
-    const policy = this.reflector.getAllAndOverride<AccessPolicy | undefined>(ACCESS_POLICY, [
-      context.getHandler(),
-      context.getClass(),
-    ]);
+    const policy = policyOf(this.reflector, context);
     if (!policy) throw new ForbiddenError();
     if (policy.kind === 'public') return true;
     const request = context.switchToHttp().getRequest<GatehouseRequest>();

@@ -1,6 +1,6 @@
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { ACCESS_POLICY, type AccessPolicy } from '../../common/auth/access.decorator.js';
+import { policyOf } from '../../common/auth/access.decorator.js';
 import { ForbiddenError } from '../../common/errors/errors.js';
 import type { GatehouseRequest } from '../../common/http/request.js';
 
@@ -10,10 +10,7 @@ export class RolesGuard implements CanActivate {
   constructor(private readonly reflector: Reflector) {}
 
   canActivate(context: ExecutionContext): boolean {
-    const policy = this.reflector.getAllAndOverride<AccessPolicy | undefined>(ACCESS_POLICY, [
-      context.getHandler(),
-      context.getClass(),
-    ]);
+    const policy = policyOf(this.reflector, context);
     if (policy?.kind !== 'roles') return true;
     const role = context.switchToHttp().getRequest<GatehouseRequest>().principal?.role;
     if (!role || !policy.roles.includes(role)) throw new ForbiddenError();

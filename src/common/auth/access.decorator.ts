@@ -1,4 +1,5 @@
-import { applyDecorators, SetMetadata } from '@nestjs/common';
+import { applyDecorators, type ExecutionContext, SetMetadata } from '@nestjs/common';
+import type { Reflector } from '@nestjs/core';
 import { ApiBearerAuth, ApiExtension, ApiOAuth2, ApiSecurity } from '@nestjs/swagger';
 import type { Role } from './role.js';
 
@@ -20,6 +21,10 @@ export const ACCESS_EXTENSION = 'x-access';
 
 /** The names under which Swagger UI's "Authorize" offers the three ways to sign in. */
 export const SECURITY_SCHEMES = { password: 'password', bearer: 'bearer', apiKey: 'apiKey' } as const;
+
+/** The policy of the route in question: its own, or its controller's. */
+export const policyOf = (reflector: Reflector, context: ExecutionContext): AccessPolicy | undefined =>
+  reflector.getAllAndOverride<AccessPolicy | undefined>(ACCESS_POLICY, [context.getHandler(), context.getClass()]);
 
 const policy = (access: AccessPolicy) => SetMetadata(ACCESS_POLICY, access);
 

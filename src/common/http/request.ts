@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import type { Principal } from '../auth/principal.js';
 import type { AccessClaims } from '../auth/access-claims.js';
 
-export type RateLimitGroup = 'credentials' | 'uploads' | 'admin' | 'none';
+export type RateLimitGroup = 'credentials' | 'anonymous' | 'uploads' | 'admin' | 'none';
 
 /** What a route tells the server around it; set by `@RateLimit()` and `@Body…()` decorators. */
 export interface RouteSettings {

@@ -7,6 +7,8 @@ import type { AppConfig } from '../../config/app-config.js';
 const BUFFER_BYTES = 4_096;
 /** …but for no longer than this. */
 const FLUSH_MS = 500;
+/** Lines that cannot be written are dropped beyond this. */
+const BACKLOG_BYTES_MAX = 1024 * 1024;
 
 /** JSON lines, or readable ones on a terminal. Control characters of whatever is logged arrive escaped. */
 export function createLogger({ log }: Pick<AppConfig, 'log'>): Logger {
@@ -29,10 +31,20 @@ export function createLogger({ log }: Pick<AppConfig, 'log'>): Logger {
       }),
     );
   }
-  const destination = pino.destination({ dest: 1, sync: false, minLength: BUFFER_BYTES });
+  const destination = pino.destination({ dest: 1, sync: false, minLength: BUFFER_BYTES, maxLength: BACKLOG_BYTES_MAX });
+  // Whoever read the log may have gone. That is no reason to stop serving, nor to keep what nobody will read.
+  destination.on('error', () => {});
   setInterval(() => destination.flush(), FLUSH_MS).unref();
-  process.once('exit', () => destination.flushSync());
+  process.once('exit', () => flushQuietly(destination));
   return pino(options, destination);
+}
+
+function flushQuietly(destination: { flushSync(): void }): void {
+  try {
+    destination.flushSync();
+  } catch {
+    // There is nobody left to tell.
+  }
 }
 
 const readable = (line: Record<string, unknown>, messageKey: string) =>

@@ -59,9 +59,10 @@ export class RateLimiter {
    * lock the user out after the logout. The request counts for its address instead.
    */
   async chargeAddress(request: GatehouseRequest, reply: FastifyReply): Promise<void> {
-    const isCountedByUser = request.accessClaims && request.routeOptions.config.rateLimit !== 'credentials';
-    if (!isCountedByUser || !this.isLimited(request)) return;
-    for (const { throttler, key } of this.countsOf(request)) this.storage.refund(key, throttler);
+    const counts = this.countsOf(request);
+    const isCountedByAddress = counts.some(({ throttler }) => throttler === 'credentials' || throttler === 'anonymous');
+    if (isCountedByAddress || !this.isLimited(request)) return;
+    for (const { throttler, key } of counts) this.storage.refund(key, throttler);
     await this.hit([{ throttler: 'anonymous', key: addressKey(request) }], request, reply);
   }
 
@@ -71,7 +72,7 @@ export class RateLimiter {
 
   private countsOf(request: GatehouseRequest): Count[] {
     const group = request.routeOptions.config.rateLimit;
-    if (group === 'credentials') return [{ throttler: 'credentials', key: addressKey(request) }];
+    if (group === 'credentials' || group === 'anonymous') return [{ throttler: group, key: addressKey(request) }];
     const user = this.tokens.claimsOf(request)?.sub;
     if (!user) return [{ throttler: 'anonymous', key: addressKey(request) }];
     if (group === 'admin') return [{ throttler: 'admin', key: user }];
