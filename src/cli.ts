@@ -35,9 +35,10 @@ program
 // A closed pipe (`gatehouse start | head`) must neither stop the server nor hang its end.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
-program.parseAsync().catch((error: unknown) => {
+program.parseAsync().catch(async (error: unknown) => {
   const lines = describeFailure(error);
   process.stderr.write(`${lines.map((line) => `gatehouse: ${line}`).join('\n')}\n`);
+  await (await import('./server/logging/pino-logger.js')).flushLog();
   process.exit(1);
 });
 

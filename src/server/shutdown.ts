@@ -1,4 +1,5 @@
 import type { LoggerService } from '@nestjs/common';
+import { flushLog } from './logging/pino-logger.js';
 
 /** Requests in flight get this long; then the process goes all the same. */
 const DRAIN_MS = 25_000;
@@ -38,7 +39,7 @@ export class Shutdown {
     this.log.log(message);
     setTimeout(() => {
       this.log.error('The requests in flight took too long');
-      process.exit(1);
+      void flushLog().then(() => process.exit(1));
     }, DRAIN_MS).unref();
     let code = exitCode;
     for (const close of this.closers.reverse()) {
@@ -48,6 +49,7 @@ export class Shutdown {
       });
     }
     this.log.log('Stopped');
+    await flushLog();
     process.exit(code);
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { LoggerService } from '@nestjs/common';
 import pino, { type Logger } from 'pino';
 import pretty from 'pino-pretty';
@@ -7,8 +8,11 @@ import type { AppConfig } from '../../config/app-config.js';
 const BUFFER_BYTES = 4_096;
 /** …but for no longer than this. */
 const FLUSH_MS = 500;
+const FLUSH_DEADLINE_MS = 1_000;
 /** Lines that cannot be written are dropped beyond this. */
 const BACKLOG_BYTES_MAX = 1024 * 1024;
+
+const pending = new Set<ReturnType<typeof pino.destination>>();
 
 /** JSON lines, or readable ones on a terminal. Control characters of whatever is logged arrive escaped. */
 export function createLogger({ log }: Pick<AppConfig, 'log'>): Logger {
@@ -32,19 +36,20 @@ export function createLogger({ log }: Pick<AppConfig, 'log'>): Logger {
     );
   }
   const destination = pino.destination({ dest: 1, sync: false, minLength: BUFFER_BYTES, maxLength: BACKLOG_BYTES_MAX });
-  // Whoever read the log may have gone. That is no reason to stop serving, nor to keep what nobody will read.
+  // Whoever read the log may have gone. That is no reason to stop serving.
   destination.on('error', () => {});
+  pending.add(destination);
   setInterval(() => destination.flush(), FLUSH_MS).unref();
-  process.once('exit', () => flushQuietly(destination));
   return pino(options, destination);
 }
 
-function flushQuietly(destination: { flushSync(): void }): void {
-  try {
-    destination.flushSync();
-  } catch {
-    // There is nobody left to tell.
-  }
+/**
+ * Writes out what is buffered, before `process.exit()`. Without it the flush would be left to pino's exit handler, which, when
+ * nobody reads any more, tries for ever; here the failed write is noticed first and the handler does nothing.
+ */
+export async function flushLog(): Promise<void> {
+  const flushed = [...pending].map((destination) => new Promise((resolve) => destination.flush(resolve)));
+  await Promise.race([Promise.all(flushed), delay(FLUSH_DEADLINE_MS, undefined, { ref: false })]);
 }
 
 const readable = (line: Record<string, unknown>, messageKey: string) =>
