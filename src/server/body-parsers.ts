@@ -3,6 +3,7 @@ import { parse as parseForm } from 'node:querystring';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../common/errors/app-error.js';
 import { MalformedRequestError, UnsupportedMediaTypeError } from '../common/errors/errors.js';
+import { isPercentEncodedUtf8 } from './percent-encoding.js';
 
 const DEPTH_MAX = 64;
 /** Fields and items of lists, all together. */
@@ -46,11 +47,7 @@ function text(request: FastifyRequest, body: Buffer): string {
 }
 
 function parseFormText(source: string): Record<string, unknown> {
-  try {
-    decodeURIComponent(source);
-  } catch {
-    throw new MalformedRequestError('The body is not valid UTF-8', 'invalid_utf8');
-  }
+  if (!isPercentEncodedUtf8(source)) throw new MalformedRequestError('The body is not valid UTF-8', 'invalid_utf8');
   return { ...parseForm(source) };
 }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isPercentEncodedUtf8 } from './percent-encoding.js';
 
 export const API_PREFIX = '/api/v1';
 const ROOT_PATH = /^\/(auth|users)(?=[/?]|$)/;
@@ -20,7 +21,7 @@ export const hasMalformedPath = (request: IncomingMessage): boolean => malformed
  */
 export function rewriteUrl(request: IncomingMessage): string {
   const url = withoutOrigin(request.url ?? '/');
-  if (!isDecodable(url.split('?')[0])) {
+  if (!isPercentEncodedUtf8(url.split('?')[0])) {
     malformedRequests.add(request);
     return MALFORMED_PATH;
   }
@@ -31,13 +32,3 @@ export function rewriteUrl(request: IncomingMessage): string {
 
 /** A request target may be a whole URL (RFC 9112, section 3.2.2). */
 const withoutOrigin = (target: string) => target.replace(/^https?:\/\/[^/?#]*/i, '') || '/';
-
-function isDecodable(path: string): boolean {
-  if (!path.includes('%')) return true;
-  try {
-    decodeURIComponent(path);
-    return true;
-  } catch {
-    return false;
-  }
-}

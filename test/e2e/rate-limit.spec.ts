@@ -51,6 +51,15 @@ describe('rate limits', () => {
     ]);
   });
 
+  it('what cannot be read counts too, and is 429 over the limit', async () => {
+    app = await limited({ RATE_LIMIT_ANONYMOUS: '2/60' });
+    const statuses: number[] = [];
+    for (const path of ['/api/v1/users/%zz', '/nowhere?search=%ff', '/%zz', '/nowhere?search=%ff']) {
+      statuses.push((await app.http.get(path)).status);
+    }
+    expect(statuses).toEqual([400, 400, 429, 429]);
+  });
+
   it('the sixth credentials call of an address in a minute is 429, whatever the route or spelling', async () => {
     app = await limited();
     const register = { email: 'new@example.com', password: 'SecurePass123!' };

@@ -2,12 +2,10 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, Injectable, Logger } f
 import type { FastifyReply } from 'fastify';
 import { hasCredentials } from '../../auth/tokens/access-tokens.js';
 import { AppError } from '../../common/errors/app-error.js';
-import { MalformedRequestError } from '../../common/errors/errors.js';
 import { errorBody } from '../../common/errors/error-body.js';
 import { STATUS_OF } from '../../common/errors/status.js';
 import type { GatehouseRequest } from '../../common/http/request.js';
 import { RateLimiter } from '../rate-limit/rate-limiter.js';
-import { hasMalformedPath } from '../rewrite-url.js';
 import { AllowedMethods } from './allowed-methods.js';
 import { toAppError } from './to-app-error.js';
 
@@ -26,12 +24,10 @@ export class ErrorFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const request = http.getRequest<GatehouseRequest>();
     const reply = http.getResponse<FastifyReply>();
-    const thrown = hasMalformedPath(request.raw)
-      ? new MalformedRequestError('The path is not valid')
-      : toAppError(exception, {
-          allowedMethods: () => this.allowedMethods.of(request.url.split('?')[0]),
-          hasCredentials: () => hasCredentials(request),
-        });
+    const thrown = toAppError(exception, {
+      allowedMethods: () => this.allowedMethods.of(request.url.split('?')[0]),
+      hasCredentials: () => hasCredentials(request),
+    });
     const error = await this.afterCounting(thrown, request, reply);
     this.log(error, request);
     // The client may have gone, or the answer begun, before the error came.
