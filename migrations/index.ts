@@ -2,6 +2,9 @@ import { CreateUsers1763700000000 } from './1763700000000-create-users.js';
 import { IndexUserSearch1763700001000 } from './1763700001000-index-user-search.js';
 import { CountUsers1763700002000 } from './1763700002000-count-users.js';
 import { CreateSessions1763700003000 } from './1763700003000-create-sessions.js';
+import { CreateUploads1763700004000 } from './1763700004000-create-uploads.js';
+import { AccountUploads1763700005000 } from './1763700005000-account-uploads.js';
+import { IndexUploadLists1763700006000 } from './1763700006000-index-upload-lists.js';
 
 /** In their order. A test compares the list with the folder. */
 export const migrations = [
@@ -9,4 +12,7 @@ export const migrations = [
   IndexUserSearch1763700001000,
   CountUsers1763700002000,
   CreateSessions1763700003000,
+  CreateUploads1763700004000,
+  AccountUploads1763700005000,
+  IndexUploadLists1763700006000,
 ];

@@ -4,6 +4,7 @@ import { AuthModule } from './auth/auth.module.js';
 import { AccessGuard } from './auth/guards/access.guard.js';
 import { RolesGuard } from './auth/guards/roles.guard.js';
 import { RequestValidationPipe } from './common/validation/request-validation.pipe.js';
+import { EventsModule } from './common/events/domain-events.js';
 import type { AppConfig } from './config/app-config.js';
 import { ConfigModule } from './config/config.module.js';
 import type { Connection } from './database/connection.js';
@@ -13,10 +14,11 @@ import { AllowedMethods } from './server/errors/allowed-methods.js';
 import { ErrorFilter } from './server/errors/error.filter.js';
 import { RateLimitModule } from './server/rate-limit/rate-limit.module.js';
 import { API_PREFIX } from './server/rewrite-url.js';
+import { UploadsModule } from './uploads/uploads.module.js';
 import { UsersModule } from './users/users.module.js';
 
 /** Features under `/api/v1`. */
-const FEATURES = [UsersModule, AuthModule];
+const FEATURES = [UsersModule, AuthModule, UploadsModule];
 
 @Module({})
 export class AppModule {
@@ -27,6 +29,7 @@ export class AppModule {
       imports: [
         ConfigModule.with(config),
         DatabaseModule.with(connection),
+        EventsModule,
         ...FEATURES,
         HealthModule,
         RateLimitModule,

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { AppModule } from './app.module.js';
 import { AppConfig } from './config/app-config.js';
 import type { Connection } from './database/connection.js';
+import { addBodyHooks } from './server/body.hooks.js';
 import { addBodyParsers } from './server/body-parsers.js';
 import { addDocs } from './server/docs/docs.js';
 import { AllowedMethods } from './server/errors/allowed-methods.js';
@@ -45,6 +46,7 @@ export function configureApp(app: NestFastifyApplication, logger: Logger): void 
   if (config.http.corsOrigins.length > 0) app.enableCors(corsOptions(config));
   addServerHooks(server, app.get(RateLimiter));
   addRequestLog(server, logger);
+  addBodyHooks(server, config.http.requestTimeoutSeconds);
   addBodyParsers(server);
   addRootDialect(server);
   addDocs(app);

@@ -1,6 +1,16 @@
 import type { KeyObject } from 'node:crypto';
 import type { Limit, TrustedProxies } from './variable.js';
 
+export interface S3Config {
+  readonly endpoint: string | null;
+  readonly region: string;
+  readonly bucket: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly forcePathStyle: boolean;
+  readonly hasPresignedDownloads: boolean;
+}
+
 /** The whole configuration, made once at start and frozen. It is also the injection token. */
 export abstract class AppConfig {
   abstract readonly isProduction: boolean;
@@ -39,6 +49,21 @@ export abstract class AppConfig {
     readonly userHourly: Limit;
     readonly uploads: Limit;
     readonly admin: Limit;
+  };
+  abstract readonly uploads: {
+    readonly maxFileBytes: number;
+    readonly userQuotaBytes: number;
+    readonly storageQuotaBytes: number;
+    /** MIME types, `image/*` or `*`, in lower case. */
+    readonly allowedTypes: readonly string[];
+    readonly resumableSeconds: number;
+    /** Signs links that download without a header. */
+    readonly linkKey: KeyObject;
+    /** Where nginx finds the files' folder, when it sends them. */
+    readonly accelPrefix: string | null;
+    /** The folder of files, or of parts on their way to S3. */
+    readonly directory: string;
+    readonly s3: S3Config | null;
   };
   abstract readonly log: { readonly level: string; readonly isPretty: boolean };
 }

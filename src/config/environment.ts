@@ -74,6 +74,9 @@ function crossFieldFaults(env: Environment, source: Record<string, string | unde
       if (!isGiven(name)) faults.push(`${name} is unset; it is required with STORAGE_DRIVER=s3`);
     }
   }
+  if (env.STORAGE_DRIVER === 's3' && env.X_ACCEL_REDIRECT) {
+    faults.push('X_ACCEL_REDIRECT is set; it takes STORAGE_DRIVER=local, whose files nginx can read');
+  }
   if (
     env.JWT_REFRESH_TTL !== undefined &&
     env.JWT_ACCESS_TTL !== undefined &&

@@ -1,6 +1,6 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { config as readDotenv } from 'dotenv';
-import type { AppConfig } from './app-config.js';
+import type { AppConfig, S3Config } from './app-config.js';
 import { readEnvironment, type Environment } from './environment.js';
 import { accessTokenKey, deriveKey, keptSecret } from './secrets.js';
 import { reservedVariables, variables, type VariableName } from './variables.js';
@@ -70,12 +70,34 @@ function toConfig(env: Environment): AppConfig {
       uploads: required('RATE_LIMIT_UPLOADS'),
       admin: required('RATE_LIMIT_ADMIN'),
     },
+    uploads: {
+      maxFileBytes: required('MAX_FILE_SIZE'),
+      userQuotaBytes: required('USER_QUOTA'),
+      storageQuotaBytes: required('STORAGE_QUOTA'),
+      allowedTypes: required('ALLOWED_FILE_TYPES').map((type) => type.toLowerCase()),
+      resumableSeconds: required('RESUMABLE_TTL'),
+      linkKey: deriveKey(secret, 'download-link'),
+      accelPrefix: env.X_ACCEL_REDIRECT ?? null,
+      directory: join(dataDir, 'files'),
+      s3: env.STORAGE_DRIVER === 's3' ? s3Config(env) : null,
+    },
     log: {
       level: required('LOG_LEVEL'),
       isPretty: (env.LOG_FORMAT ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty',
     },
   });
 }
+
+/** The three that have no default are given: `readEnvironment()` has seen to it. */
+const s3Config = (env: Environment): S3Config => ({
+  endpoint: env.S3_ENDPOINT ?? null,
+  region: env.S3_REGION ?? '',
+  bucket: env.S3_BUCKET ?? '',
+  accessKeyId: env.S3_ACCESS_KEY_ID ?? '',
+  secretAccessKey: env.S3_SECRET_ACCESS_KEY ?? '',
+  forcePathStyle: env.S3_FORCE_PATH_STYLE ?? false,
+  hasPresignedDownloads: env.S3_PRESIGNED_DOWNLOADS ?? false,
+});
 
 function deepFreeze<T extends object>(value: T): T {
   for (const inner of Object.values(value)) {

@@ -22,7 +22,7 @@ export class DatabaseModule {
         }),
       ],
       providers: [PreparedStatements, { provide: CONNECTION, useValue: connection }],
-      exports: [PreparedStatements],
+      exports: [PreparedStatements, CONNECTION],
     };
   }
 }

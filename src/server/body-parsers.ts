@@ -9,7 +9,10 @@ const DEPTH_MAX = 64;
 /** Fields and items of lists, all together. */
 const VALUES_MAX = 50_000;
 
-/** JSON for every route, forms for the routes that take them, nothing else. */
+/** Bodies that only routes with `@StreamedBody()` take. */
+const STREAMED_TYPES = ['multipart/form-data', 'application/offset+octet-stream'];
+
+/** JSON for every route, forms and streams for the routes that take them, nothing else. */
 export function addBodyParsers(server: FastifyInstance): void {
   server.removeAllContentTypeParsers();
   server.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
@@ -26,6 +29,14 @@ export function addBodyParsers(server: FastifyInstance): void {
       });
     },
   );
+  for (const type of STREAMED_TYPES) {
+    server.addContentTypeParser(type, (request, _stream, done) => {
+      settle(done, () => {
+        if (request.routeOptions.config.streamedBody !== type)
+          throw new UnsupportedMediaTypeError('The content type is not supported');
+      });
+    });
+  }
 }
 
 function settle(done: (error: Error | null, body?: unknown) => void, parse: () => unknown): void {

@@ -20,15 +20,15 @@ const KEEP_ALIVE_MS = 72_000;
 
 /** The Fastify server that Nest runs on. */
 export function createHttpAdapter({ http }: Pick<AppConfig, 'http'>): FastifyAdapter {
-  const requestTimeout = http.requestTimeoutSeconds * 1000;
   return new FastifyAdapter({
     logger: false,
     trustProxy: trustRule(http.trustedProxies),
     bodyLimit: BODY_BYTES_MAX,
-    requestTimeout,
+    // Node's limit knows no routes, and a long upload is no slow client: see `addBodyHooks()`.
+    requestTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_MS,
     http: {
-      headersTimeout: Math.min(HEADERS_TIMEOUT_MS, requestTimeout),
+      headersTimeout: Math.min(HEADERS_TIMEOUT_MS, http.requestTimeoutSeconds * 1000),
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
     },
     return503OnClosing: false,
@@ -50,7 +50,7 @@ function trustRule(trusted: TrustedProxies): FastifyServerOptions['trustProxy'] 
 const PARSER_STATUS: Record<string, number> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 };
 
 /** Bytes that are not HTTP, or too slow in coming: answered on the bare socket, which is then closed. */
-function answerUnparsable(error: Error & { code?: string }, socket: Socket): void {
+export function answerUnparsable(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
     socket.destroy();
     return;

@@ -1,5 +1,7 @@
 import type { AddressInfo } from 'node:net';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type pg from 'pg';
@@ -18,6 +20,8 @@ export interface TestApp {
   /** supertest against the listening server. */
   http: ReturnType<typeof supertest>;
   pool: pg.Pool;
+  /** DATA_DIR: the files are in `files` below it. */
+  dataDir: string;
   /** What the program has logged, line by line. */
   log: string[];
   close(): Promise<void>;
@@ -29,9 +33,10 @@ const TEST_SECRET = 'a secret for tests that is long enough: 0123456789';
 /** The real application on a database of its own, listening on a free port of the loopback. Rate limits are off unless asked for. */
 export async function startTestApp(environment: Partial<Record<VariableName, string>> = {}): Promise<TestApp> {
   const database = await createTestDatabase();
+  const dataDir = environment.DATA_DIR ?? mkdtempSync(join(tmpdir(), 'gatehouse-test-app-'));
   const loaded = loadConfig({
     NODE_ENV: 'test',
-    DATA_DIR: tmpdir(),
+    DATA_DIR: dataDir,
     JWT_SECRET: TEST_SECRET,
     RATE_LIMIT_ENABLED: 'false',
     ...environment,
@@ -57,10 +62,12 @@ export async function startTestApp(environment: Partial<Record<VariableName, str
     port,
     http: supertest(url),
     pool: database.pool,
+    dataDir,
     log,
     close: async () => {
       await app.close();
       await database.drop();
+      if (!environment.DATA_DIR) rmSync(dataDir, { recursive: true, force: true });
     },
   };
 }

@@ -7,6 +7,7 @@ export type ErrorKind =
   | 'method_not_allowed'
   | 'timeout'
   | 'conflict'
+  | 'precondition_failed'
   | 'too_large'
   | 'unsupported_media_type'
   | 'range_not_satisfiable'
@@ -15,6 +16,10 @@ export type ErrorKind =
   | 'headers_too_large'
   | 'internal'
   | 'unavailable'
+  | 'gone'
+  | 'locked'
+  | 'checksum_mismatch'
+  | 'not_implemented'
   | 'storage_full';
 
 /** Field name → sentences, as clients show them beside a form's fields. */

@@ -9,6 +9,7 @@ export const STATUS_OF: Record<ErrorKind, number> = {
   method_not_allowed: HttpStatus.METHOD_NOT_ALLOWED,
   timeout: HttpStatus.REQUEST_TIMEOUT,
   conflict: HttpStatus.CONFLICT,
+  precondition_failed: HttpStatus.PRECONDITION_FAILED,
   too_large: HttpStatus.PAYLOAD_TOO_LARGE,
   unsupported_media_type: HttpStatus.UNSUPPORTED_MEDIA_TYPE,
   range_not_satisfiable: HttpStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
@@ -17,6 +18,11 @@ export const STATUS_OF: Record<ErrorKind, number> = {
   headers_too_large: 431,
   internal: HttpStatus.INTERNAL_SERVER_ERROR,
   unavailable: HttpStatus.SERVICE_UNAVAILABLE,
+  gone: HttpStatus.GONE,
+  locked: 423,
+  /** Of the tus protocol, as its checksum extension has it. */
+  checksum_mismatch: 460,
+  not_implemented: HttpStatus.NOT_IMPLEMENTED,
   storage_full: 507,
 };
 

@@ -11,6 +11,8 @@ export interface RouteSettings {
   bodyLimit?: number;
   /** The route also takes `application/x-www-form-urlencoded`. */
   acceptsForm?: boolean;
+  /** The media type of a body that the route reads itself, while it comes; any other is refused. */
+  streamedBody?: string;
   /** What a 429 of this route says. */
   rateLimitMessage?: string;
 }

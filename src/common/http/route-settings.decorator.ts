@@ -26,3 +26,6 @@ export const RateLimit = (group: RateLimitGroup, message?: string) =>
 /** For bodies that carry credentials: at most 16 KiB, so that a huge password never reaches the hash. */
 export const CredentialsBody = (options: { acceptsForm?: boolean } = {}) =>
   settings({ bodyLimit: CREDENTIALS_BODY_BYTES, acceptsForm: options.acceptsForm });
+
+/** The route reads its body itself, of this media type and of any length. It is called when nothing but the headers has come. */
+export const StreamedBody = (mediaType: string) => settings({ streamedBody: mediaType });

@@ -33,7 +33,7 @@ function codePoints(text: string): number {
 }
 
 /** One form of the same visible text (Unicode NFC), so that two keyboards make one address. */
-const Normalised = () => Transform(({ value }) => (typeof value === 'string' ? value.normalize('NFC') : value));
+export const Normalised = () => Transform(({ value }) => (typeof value === 'string' ? value.normalize('NFC') : value));
 
 type Presence = 'required' | 'optional';
 
@@ -78,9 +78,10 @@ export const SecretField = (options: ApiPropertyOptions = {}) =>
 /** No control characters, and nothing that turns the direction of the text around it. */
 const ONE_LINE = /^[^\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]*$/u;
 /** The same, with line breaks and tabs. */
-const LINES = /^(?:[\t\n\r]|[^\p{Cc}\u202a-\u202e\u2066-\u2069])*$/u;
+export const LINES = /^(?:[\t\n\r]|[^\p{Cc}\u202a-\u202e\u2066-\u2069])*$/u;
 
-const nullableText = (max: number, example: string, allowed: RegExp) =>
+/** Text that `null` clears. */
+export const nullableText = (max: number, example: string, allowed: RegExp) =>
   applyDecorators(
     ApiPropertyOptional({ type: String, nullable: true, maxLength: max, example }),
     Nullable(),

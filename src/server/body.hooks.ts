@@ -1,0 +1,45 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import { invite } from '../common/http/body-stream.js';
+import { answerUnparsable } from './http-server.js';
+
+/** An answer to a body that is still coming is read by few clients before they have sent some more of it. */
+const LINGER_MS = 2_000;
+const TIMEOUT = Object.assign(new Error('The request took too long to arrive'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
+
+const hasBody = ({ headers }: IncomingMessage) =>
+  headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+
+/**
+ * How long a body may take, and when it may begin. Every request has a deadline but those whose route reads its body itself: such a
+ * route watches over the progress instead, since a gigabyte over a slow line takes hours.
+ */
+export function addBodyHooks(server: FastifyInstance, deadlineSeconds: number): void {
+  // Without a listener Node invites every body at once, before anybody has looked at the request.
+  server.server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
+    server.server.emit('request', request, response),
+  );
+  server.addHook('preParsing', (request, reply, _payload, done) => {
+    if (hasBody(request.raw) && !request.routeOptions.config.streamedBody) {
+      endAtDeadline(request.raw, deadlineSeconds);
+      invite(request.raw, reply.raw);
+    }
+    done();
+  });
+  server.addHook('onResponse', (request, _reply, done) => {
+    if (!request.raw.complete) linger(request.raw);
+    done();
+  });
+}
+
+function endAtDeadline(request: IncomingMessage, seconds: number): void {
+  const timer = setTimeout(() => answerUnparsable(TIMEOUT, request.socket), seconds * 1000);
+  const stop = () => clearTimeout(timer);
+  request.once('end', stop).once('close', stop);
+}
+
+/** Node reads on and throws away, as long as the client likes; we do so only until the answer can have arrived. */
+function linger(request: IncomingMessage): void {
+  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS).unref();
+  request.once('end', () => clearTimeout(timer)).resume();
+}

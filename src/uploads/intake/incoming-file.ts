@@ -1,0 +1,78 @@
+import { Writable } from 'node:stream';
+import type { BlobWriter } from '../storage/blob-storage.js';
+import { FileTooLargeError } from '../uploads.errors.js';
+import { detectSignature, resolveType } from './file-type.js';
+import { TextCheck } from './text-check.js';
+
+/** A signature lies at the beginning; that of an office document in the first entries of a zip archive. */
+const HEAD_BYTES = 1024 * 1024;
+/** The head of a small file is kept; of a larger one it is read again. */
+const KEPT_HEAD_BYTES = 64 * 1024;
+/** What waits in memory while bytes are being written; the sender is held up beyond it. */
+const BUFFER_BYTES = 256 * 1024;
+
+export interface FileClaims {
+  readonly filename: string;
+  readonly declaredType: string | undefined;
+}
+
+export interface IntakeRules {
+  readonly maxBytes: number;
+  readonly allowedTypes: readonly string[];
+  /** Called before bytes are taken, with the size that the file will have then. @throws QuotaExceededError */
+  reserve?(size: number): Promise<void>;
+  /** Called after bytes were written, with the size that the file has now. */
+  onWritten?(size: number): Promise<void>;
+}
+
+/** A file on its way into the storage: counted, checked and hashed as it passes. */
+export class IncomingFile {
+  private keptHead: Buffer[] = [];
+  private isHeadChecked = false;
+
+  constructor(
+    readonly writer: BlobWriter,
+    readonly claims: FileClaims,
+    private readonly rules: IntakeRules,
+    readonly text = new TextCheck(),
+  ) {}
+
+  /** Takes the bytes of a stream as they come. */
+  sink(): Writable {
+    const settle = (work: Promise<void>, done: (error?: Error | null) => void) => void work.then(() => done(), done);
+    return new Writable({
+      highWaterMark: BUFFER_BYTES,
+      write: (chunk: Buffer, _encoding, done) => settle(this.take([chunk]), done),
+      writev: (items, done) => settle(this.take(items.map(({ chunk }) => chunk as Buffer)), done),
+    });
+  }
+
+  /** The type to store, once all bytes have been taken. @throws FileTypeNotAllowedError, FileTypeMismatchError */
+  resolveType(): Promise<string> {
+    return this.typeOf(this.text.isText());
+  }
+
+  private async take(chunks: readonly Buffer[]): Promise<void> {
+    const size = chunks.reduce((sum, chunk) => sum + chunk.length, this.writer.offset);
+    if (size > this.rules.maxBytes) throw new FileTooLargeError(this.rules.maxBytes);
+    await this.rules.reserve?.(size);
+    await this.writer.write(chunks);
+    for (const chunk of chunks) this.text.add(chunk);
+    if (size <= KEPT_HEAD_BYTES) this.keptHead.push(...chunks);
+    else this.keptHead = [];
+    if (!this.isHeadChecked && size >= HEAD_BYTES) {
+      this.isHeadChecked = true;
+      await this.typeOf(this.text.couldBeText);
+    }
+    await this.rules.onWritten?.(size);
+  }
+
+  private async typeOf(isText: boolean): Promise<string> {
+    const size = this.writer.offset;
+    const isKept = this.keptHead.length > 0;
+    const head = isKept ? Buffer.concat(this.keptHead) : await this.writer.head(HEAD_BYTES);
+    const signature = await detectSignature(head);
+    const { declaredType: declared, filename } = this.claims;
+    return resolveType({ declared, filename, signature, isText, isEmpty: size === 0 }, this.rules.allowedTypes);
+  }
+}

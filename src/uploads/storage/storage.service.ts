@@ -1,0 +1,86 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
+import { BlobStorage, StorageUnusableError } from './blob-storage.js';
+
+const PROBE_TIMEOUT_MS = 2_000;
+const PROBE_REUSE_MS = 5_000;
+
+/**
+ * Opens the storage with the program and sees to it that database and storage belong together: both keep the same name. A volume that
+ * is not mounted, or the database of another installation, would otherwise look like files without bytes, or bytes without files.
+ */
+@Injectable()
+export class StorageService implements OnModuleInit, OnApplicationShutdown {
+  private probed: { result: Promise<void>; at: number } | null = null;
+
+  constructor(
+    private readonly storage: BlobStorage,
+    @InjectDataSource() private readonly database: DataSource,
+  ) {}
+
+  /** @throws StorageUnusableError */
+  async onModuleInit(): Promise<void> {
+    await this.storage.open();
+    const expected = await this.nameInDatabase();
+    const found = await this.storage.readIdentity();
+    if (found === expected) return;
+    if (found === null ? await this.hasFiles() : await this.hasBlobs()) {
+      throw new StorageUnusableError(
+        found === null
+          ? 'The database knows files, but the storage is empty or another one. Mount the right folder (DATA_DIR) or name the right bucket (S3_BUCKET)'
+          : 'The storage holds the files of another database. Name the database that belongs to it (DATABASE_URL, DATA_DIR), or give this one a storage of its own',
+      );
+    }
+    await this.storage.writeIdentity(expected);
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.storage.close();
+  }
+
+  /** Whether files can be stored and read now; one probe serves all who ask at about the same time. */
+  probe(): Promise<void> {
+    const now = Date.now();
+    if (!this.probed || now - this.probed.at > PROBE_REUSE_MS) {
+      const result = withTimeout(this.storage.probe());
+      result.catch(() => undefined);
+      this.probed = { result, at: now };
+    }
+    return this.probed.result;
+  }
+
+  /** Of several nodes that start on a new database one names its storage. */
+  private async nameInDatabase(): Promise<string> {
+    await this.database.query('UPDATE storage_totals SET storage_id = $1 WHERE storage_id IS NULL', [randomUUID()]);
+    const [{ storage_id }] = await this.database.query<{ storage_id: string }[]>(
+      'SELECT storage_id FROM storage_totals',
+    );
+    return storage_id;
+  }
+
+  private async hasFiles(): Promise<boolean> {
+    const [{ has_files }] = await this.database.query<{ has_files: boolean }[]>(
+      `SELECT EXISTS (SELECT FROM uploads WHERE state = 'ready') AS has_files`,
+    );
+    return has_files;
+  }
+
+  private async hasBlobs(): Promise<boolean> {
+    for await (const page of this.storage.list()) if (page.length > 0) return true;
+    return false;
+  }
+}
+
+async function withTimeout(work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${PROBE_TIMEOUT_MS} ms`)), PROBE_TIMEOUT_MS).unref();
+  });
+  try {
+    await Promise.race([work, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

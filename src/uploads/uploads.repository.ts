@@ -1,0 +1,57 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { In, Repository } from 'typeorm';
+import { StoredFile } from './stored-file.entity.js';
+
+/** Whose files a caller reaches: their own, or everybody's. */
+export type FileScope = { ownerId: string } | 'all';
+
+const ownedBy = (scope: FileScope) => (scope === 'all' ? {} : { ownerId: scope.ownerId });
+
+@Injectable()
+export class UploadsRepository {
+  constructor(@InjectRepository(StoredFile) private readonly rows: Repository<StoredFile>) {}
+
+  find(id: string, scope: FileScope): Promise<StoredFile | null> {
+    return this.rows.findOneBy({ id, state: 'ready', ...ownedBy(scope) });
+  }
+
+  /** A file whose owner may still sign in. */
+  async findOfActiveOwner(id: string): Promise<StoredFile | null> {
+    return this.rows
+      .createQueryBuilder('f')
+      .innerJoin('users', 'u', 'u.id = f.owner_id AND u.is_active')
+      .where(`f.id = :id AND f.state = 'ready'`, { id })
+      .getOne();
+  }
+
+  /** Changes only what is given; `null` when the file is not there or not the owner's. */
+  async update(
+    id: string,
+    ownerId: string,
+    changes: Partial<Pick<StoredFile, 'filename' | 'description'>>,
+  ): Promise<StoredFile | null> {
+    const result = await this.rows.update({ id, ownerId, state: 'ready' }, { ...changes, updatedAt: new Date() });
+    return result.affected === 1 ? this.find(id, { ownerId }) : null;
+  }
+
+  /** Deletes what is there and reached; users are locked before their files, in the order that all statements keep. */
+  async delete(ids: readonly string[], scope: FileScope): Promise<{ id: string; ownerId: string }[]> {
+    const rows = await this.rows.query<{ id: string; owner_id: string }[]>(
+      `WITH owners AS MATERIALIZED (
+         SELECT u.id FROM users u
+         WHERE u.id IN (SELECT owner_id FROM uploads WHERE id = ANY($1) AND state = 'ready') AND ($2::uuid IS NULL OR u.id = $2)
+         ORDER BY u.id FOR NO KEY UPDATE),
+       deleted AS (
+         DELETE FROM uploads f USING owners WHERE f.id = ANY($1) AND f.owner_id = owners.id AND f.state = 'ready'
+         RETURNING f.id, f.owner_id)
+       SELECT id, owner_id FROM deleted`,
+      [ids, scope === 'all' ? null : scope.ownerId],
+    );
+    return rows.map(({ id, owner_id }) => ({ id, ownerId: owner_id }));
+  }
+
+  findAll(ids: readonly string[]): Promise<StoredFile[]> {
+    return this.rows.findBy({ id: In(ids) });
+  }
+}
