@@ -5,10 +5,17 @@ import { ConfigurationError } from './config/environment.js';
 import { DatabaseUnusableError } from './database/open-database.js';
 import { EmbeddedPostgresError } from './database/embedded/embedded-postgres.js';
 import { VERSION } from './version.js';
+import { StorageUnusableError } from './uploads/storage/blob-storage.js';
 import { FirstAdminError } from './users/first-admin.service.js';
 
 /** Errors whose message is for the operator; of others the stack is of use. */
-const OPERATOR_ERRORS = [ConfigurationError, DatabaseUnusableError, EmbeddedPostgresError, FirstAdminError];
+const OPERATOR_ERRORS = [
+  ConfigurationError,
+  DatabaseUnusableError,
+  EmbeddedPostgresError,
+  FirstAdminError,
+  StorageUnusableError,
+];
 
 const program = new Command('gatehouse')
   .description('Self-hosted application backend: accounts, sessions and users behind one documented REST API')
@@ -31,6 +38,14 @@ program
   .command('openapi')
   .description('print the OpenAPI document')
   .action(async () => (await import('./commands.js')).printOpenApi());
+
+program
+  .command('storage:check')
+  .description('compare stored files and database, beside a running server too; exit code 1 when they disagree')
+  .option('--repair', 'remove what is left over; without it nothing is changed')
+  .action(async ({ repair = false }: { repair?: boolean }) => {
+    process.exitCode = await (await import('./commands.js')).checkStorage(repair);
+  });
 
 // A closed pipe (`gatehouse start | head`) must neither stop the server nor hang its end.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});

@@ -1,8 +1,9 @@
 import { createApp } from './app.setup.js';
 import { loadConfig, readDotenvFile } from './config/load-config.js';
-import { openDatabase } from './database/open-database.js';
+import { joinDatabase, openDatabase } from './database/open-database.js';
 import { createDocument } from './openapi.js';
 import { createLogger } from './server/logging/pino-logger.js';
+import { StorageCheck } from './uploads/upkeep/storage-check.js';
 
 const say = (line: string) => void process.stderr.write(`${line}\n`);
 
@@ -29,6 +30,25 @@ export async function printOpenApi(): Promise<void> {
     const app = await createApp(config, database.connection, createLogger(config));
     process.stdout.write(`${JSON.stringify(createDocument(app), null, 2)}\n`);
     await app.close();
+  } finally {
+    await database.close();
+  }
+}
+
+/** `gatehouse storage:check`. Answers with the exit code. */
+export async function checkStorage(isRepair: boolean): Promise<number> {
+  readDotenvFile();
+  const config = loadConfig({ ...process.env, LOG_LEVEL: 'warn' });
+  const database = await joinDatabase(config, {
+    log: () => {},
+    onServerExit: () => say('The embedded PostgreSQL has stopped'),
+  });
+  try {
+    const app = await createApp(config, database.connection, createLogger(config));
+    const { lines, isClean } = await app.get(StorageCheck).run(isRepair);
+    process.stdout.write(`${lines.join('\n')}\n`);
+    await app.close();
+    return isClean ? 0 : 1;
   } finally {
     await database.close();
   }

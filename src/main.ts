@@ -5,6 +5,7 @@ import { openDatabase } from './database/open-database.js';
 import { announceAdmin, announceStart } from './server/announcements.js';
 import { createLogger, PinoLogger } from './server/logging/pino-logger.js';
 import { Shutdown } from './server/shutdown.js';
+import { Reconciler } from './uploads/upkeep/reconciler.js';
 import { FirstAdminService } from './users/first-admin.service.js';
 
 /** Create, configure, listen. Whatever has been opened is closed in the reverse order when the process is told to stop. */
@@ -26,5 +27,6 @@ export async function start(): Promise<void> {
   await app.get(FirstAdminService).ensure(announceAdmin);
   // Fastify's own listen(): Nest's would log a port in use as an error of the program, beside the line for the operator.
   await app.getHttpAdapter().getInstance().listen({ host: config.http.host, port: config.http.port });
+  app.get(Reconciler).start();
   announceStart((app.getHttpServer().address() as AddressInfo).port, config, database);
 }

@@ -17,7 +17,7 @@ type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 type Response = Exclude<NonNullable<Operation['responses'][string]>, { $ref: string }>;
 type Schema = Record<string, unknown>;
 
-const METHODS = ['get', 'put', 'post', 'delete', 'patch'] as const;
+const METHODS = ['get', 'put', 'post', 'delete', 'patch', 'head', 'options'] as const;
 const REQUEST_ID = '0197f0a0-7b1c-7e7e-8a00-3d2f1c0b9a88';
 
 class ErrorResponse {
@@ -80,16 +80,24 @@ const ERROR_EXAMPLES: Record<number, [errorCode: string, detail: string]> = {
   401: ['invalid_token', 'Could not validate credentials'],
   403: ['forbidden', 'Not enough permissions'],
   404: ['not_found', 'Not found'],
+  408: ['upload_stalled', 'The upload made no progress for too long'],
   409: ['email_taken', 'Email already exists'],
+  410: ['upload_expired', 'The file for this url no longer exists'],
+  412: ['precondition_failed', 'The file does not meet the conditions of the request'],
   413: ['body_too_large', 'The request body is too large'],
   415: ['unsupported_media_type', 'The content type is not supported'],
+  416: ['range_not_satisfiable', 'The file has no bytes in the requested range'],
   422: ['validation_error', ''],
+  423: ['upload_locked', 'Another request is writing to this upload'],
   429: ['rate_limited', 'Too many requests. Please try again later.'],
+  460: ['checksum_mismatch', 'The bytes do not have the checksum that was sent with them'],
   500: ['internal_error', 'Internal server error'],
+  501: ['tus_extension_unsupported', 'Concatenation extension is not (yet) supported'],
   503: ['service_unavailable', 'The service is temporarily unavailable'],
+  507: ['quota_exceeded', 'Storage quota exceeded'],
 };
 
-const DESCRIPTION = `Sign-up and sign-in, users and their sessions behind one REST API.
+const DESCRIPTION = `Sign-up and sign-in, users, their sessions and their files behind one REST API.
 
 **Sign in**: press *Authorize*. Use your email or username and password, or paste an access token or an API key.
 
@@ -109,6 +117,8 @@ export function createDocument(app: NestFastifyApplication): OpenAPIObject {
     .addServer('/')
     .addTag('auth', 'Signing up, in and out; sessions')
     .addTag('users', 'Accounts')
+    .addTag('uploads', 'Files: streaming in, lists, downloads, links')
+    .addTag('resumable uploads', 'The tus 1.0 protocol')
     .addTag('health', 'For load balancers and monitors')
     .addOAuth2(
       { type: 'oauth2', flows: { password: { tokenUrl: `${API_PREFIX}/auth/login`, scopes: {} } } },
@@ -178,7 +188,7 @@ function errorResponse(status: number): Response {
     field_errors: { email: ['field required'] },
   };
   return {
-    description: STATUS_CODES[status] ?? 'Error',
+    description: STATUS_CODES[status] ?? 'Checksum Mismatch',
     headers: headerRefs([
       ...RATE_LIMIT_HEADERS,
       ...(status === 401 ? ['WWW-Authenticate'] : []),

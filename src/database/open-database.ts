@@ -4,7 +4,7 @@ import pg from 'pg';
 import type { AppConfig } from '../config/app-config.js';
 import { isConnectionFailure } from './database-errors.js';
 import { pgConfig, type Connection } from './connection.js';
-import { startEmbeddedPostgres } from './embedded/embedded-postgres.js';
+import { findRunningPostgres, startEmbeddedPostgres } from './embedded/embedded-postgres.js';
 import { migrate } from './migrate.js';
 
 /** A database that is up and has the current schema. */
@@ -37,6 +37,29 @@ export async function openDatabase(config: AppConfig, listener: Listener): Promi
   } catch (error) {
     await server.close();
     throw error;
+  }
+}
+
+/**
+ * The same database for a command that only looks at it: where the program runs with its embedded server, that one is asked, beside
+ * the program.
+ */
+export async function joinDatabase(config: AppConfig, listener: Listener): Promise<OpenDatabase> {
+  const connection = config.database.url ? null : findRunningPostgres(join(config.dataDir, 'postgres'));
+  if (!connection || !(await isReachable(connection))) return openDatabase(config, listener);
+  return { connection, isEmbedded: true, close: async () => {} };
+}
+
+/** A server that was killed leaves its address behind. */
+async function isReachable(connection: Connection): Promise<boolean> {
+  const client = new pg.Client(pgConfig(connection));
+  try {
+    await client.connect();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await client.end().catch(() => {});
   }
 }
 

@@ -27,9 +27,9 @@ export class HealthController {
   @ApiOkResponse({ type: HealthResponse })
   @ApiServiceUnavailableResponse({ type: HealthResponse, description: 'A part is down' })
   async readiness(@Res({ passthrough: true }) reply: FastifyReply): Promise<HealthResponse> {
-    const database = await this.health.database();
-    if (database === 'unhealthy')
-      reply.status(HttpStatus.SERVICE_UNAVAILABLE).header('Retry-After', RETRY_AFTER_SECONDS);
-    return { status: database, database, uptime_seconds: Math.floor(process.uptime()) };
+    const [database, storage] = await Promise.all([this.health.database(), this.health.storage()]);
+    const status = [database, storage].every((part) => part === 'healthy') ? 'healthy' : 'unhealthy';
+    if (status === 'unhealthy') reply.status(HttpStatus.SERVICE_UNAVAILABLE).header('Retry-After', RETRY_AFTER_SECONDS);
+    return { status, database, storage, uptime_seconds: Math.floor(process.uptime()) };
   }
 }

@@ -10,6 +10,9 @@ export class HealthResponse {
   @ApiProperty({ enum: CONDITIONS, example: 'healthy' })
   database!: Condition;
 
+  @ApiProperty({ enum: CONDITIONS, example: 'healthy' })
+  storage!: Condition;
+
   @ApiProperty({ type: 'integer', example: 3600, description: 'How long this process has run' })
   uptime_seconds!: number;
 }

@@ -1,4 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
+import { StorageService } from '../uploads/storage/storage.service.js';
 import { type PreparedStatement, PreparedStatements } from '../database/prepared-statements.js';
 
 export type Condition = 'healthy' | 'unhealthy';
@@ -14,13 +15,26 @@ export class HealthService {
   private readonly logger = new Logger(HealthService.name);
   private probe: { result: Promise<Condition>; startedAt: number } | null = null;
 
-  constructor(private readonly statements: PreparedStatements) {}
+  constructor(
+    private readonly statements: PreparedStatements,
+    private readonly files: StorageService,
+  ) {}
 
   database(): Promise<Condition> {
     const now = Date.now();
     if (!this.probe || now - this.probe.startedAt > REUSE_MS)
       this.probe = { result: this.probeDatabase(), startedAt: now };
     return this.probe.result;
+  }
+
+  async storage(): Promise<Condition> {
+    try {
+      await this.files.probe();
+      return 'healthy';
+    } catch (error) {
+      this.logger.warn(`The storage is unhealthy: ${error instanceof Error ? error.message : String(error)}`);
+      return 'unhealthy';
+    }
   }
 
   private async probeDatabase(): Promise<Condition> {

@@ -21,6 +21,7 @@ export function announceStart(port: number, config: AppConfig, database: OpenDat
     `  API       ${base}/api/v1`,
     `  docs      ${base}/docs`,
     `  database  ${database.isEmbedded ? `embedded PostgreSQL in ${config.dataDir}` : 'PostgreSQL at DATABASE_URL'}`,
+    `  files     ${config.uploads.s3 ? `S3 bucket ${config.uploads.s3.bucket}` : config.uploads.directory}`,
   ]);
 }
 

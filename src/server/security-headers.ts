@@ -27,10 +27,16 @@ export function corsOptions({ http }: AppConfig): FastifyCorsOptions {
     origin: [...http.corsOrigins],
     credentials: false,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    allowedHeaders: ['Authorization', 'Content-Type', 'X-API-Key'],
+    allowedHeaders: [
+      ...['Authorization', 'Content-Type', 'X-API-Key', 'Range', 'If-Range', 'If-Match', 'If-None-Match'],
+      ...['Tus-Resumable', 'Upload-Length', 'Upload-Metadata', 'Upload-Offset', 'Upload-Checksum'],
+    ],
     exposedHeaders: [
       ...['X-Request-Id', 'Retry-After', 'WWW-Authenticate'],
       ...['X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset', 'X-RateLimit-Retry-After'],
+      ...['Location', 'Content-Location', 'Content-Disposition', 'Content-Range', 'Accept-Ranges', 'ETag'],
+      ...['Tus-Resumable', 'Tus-Version', 'Tus-Extension', 'Tus-Max-Size', 'Tus-Checksum-Algorithm'],
+      ...['Upload-Offset', 'Upload-Length', 'Upload-Expires', 'Upload-Metadata'],
     ],
     maxAge: PREFLIGHT_SECONDS,
   };

@@ -69,7 +69,7 @@ export class FilesListRepository {
       `SELECT ARRAY(
                 SELECT f.id FROM (${types}) t CROSS JOIN LATERAL (
                   SELECT id, ${SORT_KEYS[filter.sortBy]} AS key FROM uploads
-                  WHERE owner_id = $1 AND state = 'ready' AND content_type = t.content_type ${orderBy(filter)} LIMIT $2 + $3) f
+                  WHERE owner_id = $1 AND state = 'ready' AND content_type = t.content_type ${orderBy(filter)} LIMIT $2::bigint + $3::bigint) f
                 ${orderBy(filter, 'f.key', 'f.id')} OFFSET $2 LIMIT $3) AS ids,
               (SELECT coalesce(sum(files), 0) FROM (${types}) t) AS total`,
       [owner.id, window.skip, window.limit, contentType.replace(/\*$/, '').toLowerCase()],

@@ -16,15 +16,22 @@ import { ReservationsRepository } from './reservations.repository.js';
 import { BlobRemover } from './storage/blob-remover.js';
 import { BlobStorage } from './storage/blob-storage.js';
 import { LocalStorage } from './storage/local-storage.js';
-import { S3Storage } from './storage/s3-storage.js';
 import { StorageService } from './storage/storage.service.js';
 import { StoredFile } from './stored-file.entity.js';
 import { UploadsController } from './uploads.controller.js';
 import { UploadsRepository } from './uploads.repository.js';
 import { UploadsService } from './uploads.service.js';
 import { Reconciler } from './upkeep/reconciler.js';
+import { StorageCheck } from './upkeep/storage-check.js';
 import { StorageInspector } from './upkeep/storage-inspector.js';
 import { UpkeepRepository } from './upkeep/upkeep.repository.js';
+
+/** The SDK of S3 takes a while to load, and most installations do without. */
+async function openStorage({ uploads }: AppConfig, hashes: HashWorkers): Promise<BlobStorage> {
+  if (!uploads.s3) return new LocalStorage(uploads.directory, hashes);
+  const { S3Storage } = await import('./storage/s3-storage.js');
+  return new S3Storage(uploads.s3, uploads.directory, hashes, { maxFileBytes: uploads.maxFileBytes });
+}
 
 @Module({
   imports: [TypeOrmModule.forFeature([StoredFile])],
@@ -35,10 +42,7 @@ import { UpkeepRepository } from './upkeep/upkeep.repository.js';
     {
       provide: BlobStorage,
       inject: [AppConfig, HashWorkers],
-      useFactory: ({ uploads }: AppConfig, hashes: HashWorkers) =>
-        uploads.s3
-          ? new S3Storage(uploads.s3, uploads.directory, hashes, { maxFileBytes: uploads.maxFileBytes })
-          : new LocalStorage(uploads.directory, hashes),
+      useFactory: openStorage,
     },
     StorageService,
     BlobRemover,
@@ -56,6 +60,7 @@ import { UpkeepRepository } from './upkeep/upkeep.repository.js';
     UpkeepRepository,
     StorageInspector,
     Reconciler,
+    StorageCheck,
   ],
   exports: [UploadsService, StorageService],
 })

@@ -478,10 +478,8 @@ describe('storage: local', () => {
 (hasS3Server() ? describe : describe.skip)('storage: S3', () => {
   const bytes = randomBytes(17 * MIB);
 
-  /** Stands in front of the real server. What `interfere` answers true to is over. */
-  async function proxy(
-    interfere: (incoming: IncomingMessage) => boolean,
-  ): Promise<{ endpoint: string; proxy: Server }> {
+  /** Stands in front of the real server. What `interfere` says it has dealt with goes no further. */
+  async function proxy(interfere: Interference<boolean>): Promise<{ endpoint: string; front: Server }> {
     const target = new URL(server?.endpoint ?? '');
     const front = createServer((incoming, answer) => {
       if (interfere(incoming, answer)) return;

@@ -13,6 +13,7 @@ function codesInSource(): Set<string> {
     const text = readFileSync(join(SRC, file), 'utf8');
     for (const pattern of [
       new RegExp(`(?:super|new AppError)\\(\\s*'(?:${KINDS})',\\s*'([a-z0-9_]+)'`, 'g'),
+      new RegExp(`\\d: \\['(?:${KINDS})', '([a-z0-9_]+)'\\]`, 'g'),
       /code = '([a-z0-9_]+)'/g,
       /new MalformedRequestError\([^)]*?,\s*'([a-z0-9_]+)'\)/g,
       /new AppError\(\s*[^,']+,\s*'([a-z0-9_]+)'/g,

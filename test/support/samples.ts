@@ -94,6 +94,7 @@ export const samples = {
   tiff: bytes('49492a00 08000000 0100 000103000100000001000000 00000000'),
   pdf: Buffer.from('%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<< /Type /Catalog >>\nendobj\n%%EOF\n', 'latin1'),
   asciiPdf: Buffer.from('%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\n%%EOF\n'),
+  postscript: Buffer.from('%!PS-Adobe-3.0\nshowpage\n'),
   zip: zipOf([
     ['notes.txt', 'Some notes'],
     ['photos/one.png', 'not looked at'],

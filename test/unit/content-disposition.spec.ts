@@ -6,7 +6,7 @@ describe('attachment', () => {
   it.each([
     ['report.pdf', "attachment; filename=report.pdf; filename*=UTF-8''report.pdf"],
     ['my report.pdf', 'attachment; filename="my report.pdf"; filename*=UTF-8\'\'my%20report.pdf'],
-    ['Grüße.txt', 'attachment; filename="Gr__e.txt"; filename*=UTF-8\'\'Gr%C3%BC%C3%9Fe.txt'],
+    ['Grüße.txt', "attachment; filename=Gr__e.txt; filename*=UTF-8''Gr%C3%BC%C3%9Fe.txt"],
     ['🎉.png', "attachment; filename=_.png; filename*=UTF-8''%F0%9F%8E%89.png"],
     ['a"b\\c.txt', "attachment; filename=a_b_c.txt; filename*=UTF-8''a%22b%5Cc.txt"],
     ['50%41.txt', "attachment; filename=50_41.txt; filename*=UTF-8''50%2541.txt"],

@@ -20,6 +20,7 @@ describe('toDisplayName', () => {
     ['C:\\Users\\me\\photo.png', 'photo.png'],
     ['C:photo.png', 'photo.png'],
     ['C:D:photo.png', 'photo.png'],
+    [' C:photo.png', 'photo.png'],
     ['C:/mixed\\separators/photo.png', 'photo.png'],
     ['\\\\server\\share\\photo.png', 'photo.png'],
   ])('takes the path out of %j', (given, name) => {

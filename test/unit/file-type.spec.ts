@@ -286,6 +286,8 @@ describe('the list *', () => {
     ['zip', 'x.jar', undefined, 'application/java-archive'],
     ['zip', 'x.pages', undefined, 'application/vnd.apple.pages'],
     ['gzip', 'x.gz', 'application/x-gzip', 'application/gzip'],
+    ['postscript', 'x.ps', 'application/postscript', 'application/postscript'],
+    ['text', 'x.ps', 'application/postscript', MISMATCH],
     ['text', 'x.ts', undefined, 'text/plain'],
     ['text', 'x.mp4', 'video/mp4', MISMATCH],
     ['exe', 'x.png', 'image/png', MISMATCH],

@@ -7,6 +7,7 @@ import { openHomeDirectory, openSocketDirectory, type HomeDirectory } from './ho
 import { takeOwnerLock } from './owner-lock.js';
 import { endPreviousServer } from './previous-server.js';
 import { ensureAlivePipe, holdingPipe, ServerProcess } from './server-process.js';
+import { findRunningServer } from './running-server.js';
 import { loopbackSettings, settingArguments, socketSettings, type ServerSettings } from './server-settings.js';
 import { endWindowsServer, findFreePort, WindowsServer } from './windows-server.js';
 
@@ -43,6 +44,7 @@ export interface EmbeddedPostgres {
   onExit(listener: (code: number | null) => void): void;
 }
 
+/** Also what `findRunningPostgres()` signs in as. */
 const APPLICATION_ROLE = 'gatehouse';
 const DEFAULT_DATABASE = 'gatehouse';
 const PORT = 5432;
@@ -84,6 +86,12 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     await undo(cleanUp).catch(() => undefined);
     throw explained(error, options.directory);
   }
+}
+
+/** How to reach the server that another process of ours runs on this directory, for a look beside it; `null` when none runs. */
+export function findRunningPostgres(directory: string): DatabaseConnection | null {
+  const address = findRunningServer(directory);
+  return address && { ...address, user: APPLICATION_ROLE, database: DEFAULT_DATABASE };
 }
 
 async function startOnUnix(

@@ -25,7 +25,7 @@ export class SignedUrlResponse {
   @ApiProperty({
     format: 'uri',
     example:
-      'https://files.example.com/api/v1/uploads/0197f0a0-7b1c-7e7e-8a00-3d2f1c0b9a88/signed?expires=1767229200&signature=…',
+      'https://files.example.com/api/v1/uploads/0197f0a0-7b1c-7e7e-8a00-3d2f1c0b9a88/signed?expires=1767229200&signature=TIAkUmI9u2UYGVdACYALXwb8GWFuHeJRybzpGpMc2eU',
   })
   url!: string;
 

@@ -1,11 +1,9 @@
 import { Writable } from 'node:stream';
 import type { BlobWriter } from '../storage/blob-storage.js';
 import { FileTooLargeError } from '../uploads.errors.js';
-import { detectSignature, resolveType } from './file-type.js';
+import { detectSignature, resolveType, SIGNATURE_HEAD_BYTES } from './file-type.js';
 import { TextCheck } from './text-check.js';
 
-/** A signature lies at the beginning; that of an office document in the first entries of a zip archive. */
-const HEAD_BYTES = 1024 * 1024;
 /** The head of a small file is kept; of a larger one it is read again. */
 const KEPT_HEAD_BYTES = 64 * 1024;
 /** What waits in memory while bytes are being written; the sender is held up beyond it. */
@@ -60,7 +58,7 @@ export class IncomingFile {
     for (const chunk of chunks) this.text.add(chunk);
     if (size <= KEPT_HEAD_BYTES) this.keptHead.push(...chunks);
     else this.keptHead = [];
-    if (!this.isHeadChecked && size >= HEAD_BYTES) {
+    if (!this.isHeadChecked && size >= SIGNATURE_HEAD_BYTES) {
       this.isHeadChecked = true;
       await this.typeOf(this.text.couldBeText);
     }
@@ -70,7 +68,7 @@ export class IncomingFile {
   private async typeOf(isText: boolean): Promise<string> {
     const size = this.writer.offset;
     const isKept = this.keptHead.length > 0;
-    const head = isKept ? Buffer.concat(this.keptHead) : await this.writer.head(HEAD_BYTES);
+    const head = isKept ? Buffer.concat(this.keptHead) : await this.writer.head(SIGNATURE_HEAD_BYTES);
     const signature = await detectSignature(head);
     const { declaredType: declared, filename } = this.claims;
     return resolveType({ declared, filename, signature, isText, isEmpty: size === 0 }, this.rules.allowedTypes);

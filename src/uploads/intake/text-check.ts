@@ -34,7 +34,7 @@ export class TextCheck {
     const rest = chunk.subarray(missing);
     const end = rest.length - unfinishedLength(rest);
     const complete = rest.subarray(0, end);
-    this.hasFailed = !isUtf8(joined) || joined.includes(0) || !isUtf8(complete) || complete.includes(0);
+    this.hasFailed = !isUtf8(joined) || !isUtf8(complete) || complete.includes(0);
     // A copy: the chunk's memory belongs to somebody else.
     this.unfinished = Buffer.from(rest.subarray(end));
   }
@@ -50,11 +50,12 @@ export class TextCheck {
   }
 }
 
-/** How many bytes the character has that begins with this one (RFC 3629); whether they are well-formed is not asked here. */
+/** How many bytes the character has that begins with this one (RFC 3629); one that begins none needs no others to be wrong. */
 function sequenceLength(lead: number): number {
+  if (lead >= 0xf5) return 1;
   if (lead >= 0xf0) return 4;
   if (lead >= 0xe0) return 3;
-  return lead >= 0xc0 ? 2 : 1;
+  return lead >= 0xc2 ? 2 : 1;
 }
 
 /** The length of a character at the end of which bytes are still to come. */

@@ -1,4 +1,4 @@
-import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { BlobRemover } from '../storage/blob-remover.js';
 import { BlobStorage } from '../storage/blob-storage.js';
 import { type Finding, StorageInspector } from './storage-inspector.js';
@@ -21,7 +21,7 @@ const BATCH = 100;
  * bytes are gone. What looks so must be old enough, be found twice, and be so still when its row is locked. Each removal is logged.
  */
 @Injectable()
-export class Reconciler implements OnApplicationBootstrap, OnApplicationShutdown {
+export class Reconciler implements OnApplicationShutdown {
   private readonly logger = new Logger(Reconciler.name);
   private timer: NodeJS.Timeout | null = null;
   private running: Promise<void> | null = null;
@@ -37,7 +37,8 @@ export class Reconciler implements OnApplicationBootstrap, OnApplicationShutdown
     private readonly remover: BlobRemover,
   ) {}
 
-  onApplicationBootstrap(): void {
+  /** At the start of a server, and from then on; other commands of the program leave the storage as it is. */
+  start(): void {
     this.run();
     this.timer = setInterval(() => this.run(), SWEEP_MS).unref();
   }
@@ -103,7 +104,8 @@ export class Reconciler implements OnApplicationBootstrap, OnApplicationShutdown
     }
   }
 
-  private async remove(finding: Finding): Promise<void> {
+  /** Removes what a finding is about, if the database still agrees. */
+  async remove(finding: Finding): Promise<void> {
     if (finding.kind === 'orphan' && (await this.repository.listOrphan(finding.key)))
       this.logger.log(`Removed ${finding.size} bytes under ${finding.key}, which no file owns`);
     if (finding.kind === 'missing') await this.removeWithoutBytes(finding.file);
