@@ -4,7 +4,10 @@ import { describeMachine, print, writeResult } from './lib/report.mjs';
 import { settings } from './lib/settings.mjs';
 import { Stage, wasInterrupted } from './lib/stage.mjs';
 
-const CASES = ['who-am-i', 'login', 'register', 'list-users', 'start'];
+const CASES = [
+  ...['who-am-i', 'login', 'register', 'list-users', 'start'],
+  ...['upload', 'upload-many', 'upload-small', 'download', 'list-files'],
+];
 
 const { positionals } = parseArgs({ allowPositionals: true });
 const unknown = positionals.filter((name) => !CASES.includes(name));

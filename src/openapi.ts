@@ -119,6 +119,7 @@ export function createDocument(app: NestFastifyApplication): OpenAPIObject {
     .addTag('users', 'Accounts')
     .addTag('uploads', 'Files: streaming in, lists, downloads, links')
     .addTag('resumable uploads', 'The tus 1.0 protocol')
+    .addTag('files', 'The routes of uploads under another name')
     .addTag('health', 'For load balancers and monitors')
     .addOAuth2(
       { type: 'oauth2', flows: { password: { tokenUrl: `${API_PREFIX}/auth/login`, scopes: {} } } },
@@ -149,6 +150,7 @@ export function createDocument(app: NestFastifyApplication): OpenAPIObject {
 /** Adds what follows from a route's policy, body and path, so that no controller has to repeat it. */
 function complete(path: string, method: string, operation: Operation): void {
   operation.operationId = operationId(path, method);
+  if (path.startsWith(`${API_PREFIX}/files`)) operation.tags = ['files'];
   const extensions = operation as unknown as Record<string, unknown>;
   const access = extensions[ACCESS_EXTENSION];
   const isLimited = !path.endsWith('/health');

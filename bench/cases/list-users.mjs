@@ -1,16 +1,12 @@
 import { accountOf, call, register, signIn } from '../lib/api.mjs';
 import { startDatabaseServer } from '../lib/database.mjs';
+import { askInTurn, checkpoint, explain } from '../lib/lists.mjs';
 import { addPeople, TERMS } from '../lib/people.mjs';
-import { blocksOf, describePlan, scansWhole } from '../lib/plans.mjs';
 import { print, printTable, round } from '../lib/report.mjs';
 import { ADMIN, startProduct } from '../lib/servers.mjs';
 import { settings } from '../lib/settings.mjs';
-import { median, quantile } from '../lib/statistics.mjs';
 
 const SMALL = 1_000;
-/** A query that takes long is asked less often. */
-const LONGEST_MS = 10_000;
-const WARM_UP_MS = 3_000;
 const SIZE = 20;
 /** Within the list for those too who do not see the users that are not active. */
 const DEEP_PAGE = Math.min(10_000, Math.floor((settings.users * 0.9) / SIZE));
@@ -35,13 +31,13 @@ export async function run(stage) {
   const results = [];
   for (const role of ['admin', 'user']) {
     for (const [name, query] of Object.entries(QUERIES)) {
-      const [few, many] = await askInTurn([small, large], role, query);
-      results.push({ role, name, few, many });
+      const [few, many] = await askInTurn([small, large].map((side) => () => ask(side, role, query)));
+      results.push(summary(role, name, few, many));
     }
   }
   printTimes(results);
   const plans = await explainAll(database, large);
-  return { results: results.map(summary), plans };
+  return { results, plans };
 }
 
 async function startWithPeople(stage, database, total) {
@@ -55,66 +51,34 @@ async function startWithPeople(stage, database, total) {
   return { server, tokens };
 }
 
-/** What the inserts left to write is not the queries' affair. */
-const checkpoint = (database) => database.withClient((client) => client.query('CHECKPOINT'), { user: 'postgres' });
-
 const ask = ({ server, tokens }, role, query) => call(`${server.url}/api/v1/users?${query}`, { token: tokens[role] });
 
-/** The sides in turn, one request at a time, after as many for warming up. */
-async function askInTurn(sides, role, query) {
-  const results = sides.map(() => ({ tookMs: [], total: 0 }));
-  for (const isMeasured of [false, true]) {
-    const end = performance.now() + (isMeasured ? LONGEST_MS : WARM_UP_MS);
-    for (let i = 0; i < settings.samples && performance.now() < end; i++) {
-      for (const [at, side] of sides.entries()) {
-        const sentAt = performance.now();
-        const { total } = await ask(side, role, query);
-        results[at].total = total;
-        if (isMeasured) results[at].tookMs.push(performance.now() - sentAt);
-      }
-    }
-  }
-  return results;
-}
-
-const summary = ({ role, name, few, many }) => {
-  const [small, large] = [few, many].map(({ tookMs, total }) => ({
-    medianMs: median(tookMs),
-    p99Ms: quantile(tookMs, 0.99),
-    samples: tookMs.length,
-    total,
-  }));
-  // The small list has no such page.
+/** The small list has no deep page. */
+function summary(role, name, small, large) {
   if (name === DEEP) return { role, name, small: { medianMs: NaN }, large, ratio: NaN };
   return { role, name, small, large, ratio: large.medianMs / small.medianMs };
-};
+}
 
 function printTimes(results) {
   printTable(
     ['as, query', 'found', `ms at ${SMALL}`, `ms at ${settings.users}`, 'ratio'],
-    results
-      .map(summary)
-      .map((query) => [
-        `${query.role}, ${query.name}`,
-        query.large.total,
-        round(query.small.medianMs, 2),
-        round(query.large.medianMs, 2),
-        round(query.ratio, 2),
-      ]),
+    results.map((query) => [
+      `${query.role}, ${query.name}`,
+      query.large.total,
+      round(query.small.medianMs, 2),
+      round(query.large.medianMs, 2),
+      round(query.ratio, 2),
+    ]),
   );
   print('aim: page 1 within 2 times; no sequential scan of users\n');
 }
 
-/** The statements of one request each, as PostgreSQL really ran them. */
+/** Of one request each. */
 async function explainAll(database, side) {
   const all = [];
   for (const role of ['admin', 'user']) {
     for (const [name, query] of Object.entries(QUERIES)) {
-      const logged = await database.explained(() => ask(side, role, query));
-      const plans = logged.filter((plan) => !plan['Query Text'].includes('sessions'));
-      print(`${role}, ${name}`);
-      for (const plan of plans)
-        print(`  ${scansWhole(plan.Plan) ? 'SEQUENTIAL ' : ''}${describePlan(plan)}; ${blocksOf(plan)} blocks`);
+      const plans = await explain(database, 'users', `${role}, ${name}`, () => ask(side, role, query));
       all.push({ role, name, plans });
     }
   }

@@ -2,11 +2,12 @@ import { accountOf, register } from '../lib/api.mjs';
 import { startDatabaseServer } from '../lib/database.mjs';
 import { hashOf } from '../baselines/native-bcrypt.mjs';
 import { measureHashing, printHashing } from '../lib/hashing.mjs';
+import { printHealth } from '../lib/health.mjs';
 import { plainHashRate } from '../lib/load.mjs';
-import { print, printTable, round } from '../lib/report.mjs';
+import { print } from '../lib/report.mjs';
 import { startBaseline, startProduct } from '../lib/servers.mjs';
 import { settings } from '../lib/settings.mjs';
-import { median, quantile } from '../lib/statistics.mjs';
+import { median } from '../lib/statistics.mjs';
 
 const ACCOUNT = accountOf(0);
 const WARM_UP_SECONDS = 2;
@@ -59,21 +60,7 @@ async function bareDatabase(database) {
 function report(plain, sides, nativeName) {
   const results = printHashing('logins/s', plain, sides);
   print('aim: ratio ≥ 0.9\n');
-  const health = sides.map(({ name, rounds }) => {
-    const tookMs = rounds.flatMap((one) => one.health);
-    return {
-      name,
-      probes: tookMs.length,
-      p50: quantile(tookMs, 0.5),
-      p99: quantile(tookMs, 0.99),
-      max: quantile(tookMs, 1),
-      p99OfRounds: rounds.map((one) => quantile(one.health, 0.99)),
-    };
-  });
-  printTable(
-    ['GET /health meanwhile', 'probes', 'p50 ms', 'p99 ms', 'max ms'],
-    health.map((side) => [side.name, side.probes, round(side.p50, 1), round(side.p99, 1), round(side.max, 1)]),
-  );
+  const health = printHealth(sides);
   print(`aim: p99 of Gatehouse no higher than of bare Fastify (here with ${nativeName})`);
   return { plainPerSecond: median(plain.map((one) => one.perSecond)), results, health };
 }

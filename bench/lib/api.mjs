@@ -10,7 +10,7 @@ export async function call(url, { method = 'GET', body, token, expect = 200 } = 
   });
   const text = await response.text();
   if (response.status !== expect) throw new Error(`${method} ${url} answered ${response.status}: ${text}`);
-  return JSON.parse(text);
+  return text ? JSON.parse(text) : null;
 }
 
 export const accountOf = (n) => ({ email: `bench${n}@example.com`, username: `bench${n}`, password: 'Bench-Passw0rd' });
@@ -21,4 +21,10 @@ export const register = (server, account) =>
 export async function signIn(server, { email, password }) {
   const answer = await call(`${server.url}/api/v1/auth/login`, { method: 'POST', body: { email, password } });
   return answer.access_token;
+}
+
+/** The token of a new user. */
+export async function signUp(server, account) {
+  await register(server, account);
+  return signIn(server, account);
 }

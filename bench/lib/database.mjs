@@ -6,10 +6,13 @@ import { startEmbeddedPostgres } from '../../dist/src/database/embedded/embedded
 const SUPERUSER = 'postgres';
 
 /** The product's own PostgreSQL with the product's own settings, in a temporary directory; whoever is measured uses this one. */
-export async function startDatabaseServer(stage) {
+export async function startDatabaseServer(stage, settings = {}) {
   const directory = join(stage.temporaryDirectory(), 'postgres');
   // The library only waits here: nothing is explained until `explained()` turns it on.
-  const server = await startEmbeddedPostgres({ directory, settings: { session_preload_libraries: 'auto_explain' } });
+  const server = await startEmbeddedPostgres({
+    directory,
+    settings: { session_preload_libraries: 'auto_explain', ...settings },
+  });
   stage.onClose(() => server.stop());
   return new DatabaseServer(server, join(directory, 'server.log'));
 }

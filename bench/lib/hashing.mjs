@@ -1,10 +1,9 @@
+import { probeHealth } from './health.mjs';
 import { load } from './load.mjs';
 import { cpuOf } from './process-usage.mjs';
 import { printTable, ratio, round } from './report.mjs';
 import { settings } from './settings.mjs';
 import { median, quantile } from './statistics.mjs';
-
-const PROBE_EVERY_MS = 50;
 
 /** One round of requests that hash a password; meanwhile somebody else asks for `/health` at a steady pace. */
 export async function measureHashing(stage, { server, url, body, expect }, warmUpSeconds) {
@@ -13,7 +12,7 @@ export async function measureHashing(stage, { server, url, body, expect }, warmU
   const inFlight = settings.loginsInFlight;
   const [posts, probes] = await Promise.all([
     load(stage, 'closedLoop', { url, body, inFlight, warmUpSeconds, seconds, expect }),
-    load(stage, 'probe', { url: `${server.url}/health`, everyMs: PROBE_EVERY_MS, seconds: warmUpSeconds + seconds }),
+    probeHealth(stage, server, warmUpSeconds + seconds),
   ]);
   return {
     perSecond: posts.perSecond,

@@ -1,9 +1,9 @@
-// One job, told and answered by message.
 import { Agent, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import autocannon from 'autocannon';
+import { takeJob } from './job.mjs';
 
-const jobs = { throughput, closedLoop, probe };
+takeJob({ throughput, closedLoop, probe });
 
 /** As many requests as the server answers on `connections` connections; they take the tokens in turn. */
 async function throughput({ url, tokens, connections, seconds }) {
@@ -24,21 +24,33 @@ async function throughput({ url, tokens, connections, seconds }) {
 }
 
 /**
- * Always `inFlight` posts at once; whoever is answered posts again. `%n` in the body is the post's number. What is in flight
- * at the end is waited for and not counted, so that the next measurement finds an idle server.
+ * Always `inFlight` posts at once, each with its token; whoever is answered posts again. `%n` in the body is the post's number.
+ * What is in flight at the end is waited for and not counted, so that the next measurement finds an idle server.
  */
-async function closedLoop({ url, body, inFlight, warmUpSeconds, seconds, expect }) {
+async function closedLoop(options) {
+  const {
+    url,
+    body,
+    contentType = 'application/json',
+    tokens = [],
+    inFlight,
+    warmUpSeconds,
+    seconds,
+    expect,
+  } = options;
   const agent = new Agent({ keepAlive: true, maxSockets: inFlight });
   const begin = performance.now() + warmUpSeconds * 1000;
   const end = begin + seconds * 1000;
   const tookMs = [];
   let number = 0;
   let sent = 0;
-  const loop = async () => {
+  const loop = async (_, index) => {
+    const token = tokens[index % tokens.length];
+    const headers = { 'content-type': contentType, ...(token && { authorization: `Bearer ${token}` }) };
     while (performance.now() < end) {
       const sentAt = performance.now();
       sent++;
-      const status = await send(url, { method: 'POST', agent, body: body.replaceAll('%n', String(number++)) });
+      const status = await send(url, { method: 'POST', agent, headers, body: body.replaceAll('%n', String(number++)) });
       const now = performance.now();
       if (status !== expect) throw new Error(`${url} answered ${status}`);
       if (now >= begin && now < end) tookMs.push(now - sentAt);
@@ -49,13 +61,15 @@ async function closedLoop({ url, body, inFlight, warmUpSeconds, seconds, expect 
   return { perSecond: tookMs.length / seconds, tookMs, sent };
 }
 
-/** A request every `everyMs`, whether or not the one before has been answered. */
-async function probe({ url, everyMs, seconds }) {
+/** A request every `everyMs`, whether or not the one before has been answered; for so long, or until a message comes. */
+async function probe({ url, everyMs, seconds = Infinity }) {
+  let isStopped = false;
+  process.once('message', () => (isStopped = true));
   const agent = new Agent({ keepAlive: true });
   await send(url, { method: 'GET', agent });
   const probes = [];
   const end = performance.now() + seconds * 1000;
-  for (let at = performance.now(); at < end; at += everyMs) {
+  for (let at = performance.now(); at < end && !isStopped; at += everyMs) {
     await delay(Math.max(0, at - performance.now()));
     const sentAt = performance.now();
     const answered = send(url, { method: 'GET', agent }).then((status) => {
@@ -69,18 +83,12 @@ async function probe({ url, everyMs, seconds }) {
   return { tookMs };
 }
 
-function send(url, { method, agent, body }) {
+function send(url, { method, agent, headers, body }) {
   return new Promise((resolve, reject) => {
-    const headers = body && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-    const outgoing = request(url, { method, agent, headers }, (response) => {
+    const length = body && { 'content-length': Buffer.byteLength(body) };
+    const outgoing = request(url, { method, agent, headers: { ...headers, ...length } }, (response) => {
       response.resume().once('end', () => resolve(response.statusCode));
     });
     outgoing.once('error', reject).end(body);
   });
 }
-
-process.once('disconnect', () => process.exit(1));
-process.once('message', async ({ kind, options }) => {
-  const answer = await jobs[kind](options);
-  process.send(answer, () => process.exit(0));
-});

@@ -1,4 +1,5 @@
 // Users by the million, with names that people have: a few are common, most are not.
+import { fill } from './rows.mjs';
 
 const FIRST_NAMES = `Mary John Maria Joseph Anna Michael Elena Joan Robert Jose Linda Peter Sofia Paul Emma Ahmed Olga
   Daniel Laura Mohamed Wei Julia Ivan Grace Omar Alice Lars Fatima Hugo Nora Kenji Clara Yusuf Ingrid Pavel Chiara Tomás
@@ -21,25 +22,17 @@ const RARE_NAME = 'Quetzalli Xochimilco';
  */
 export const TERMS = { rare: 'xochimilco', common: 'smith', newest: 'zebrafish', prefix: 'jo' };
 
-/**
- * Fills the product's own table up to `total` rows, through its triggers; identifiers rise with the time of creation, as the
- * product's do. Trigram indexes are made anew at the end, which takes a tenth of the time and leaves them as a vacuum would.
- */
-export async function addPeople(client, total) {
-  const { rows: indexes } = await client.query(
-    `SELECT indexname AS name, indexdef AS definition FROM pg_indexes WHERE tablename = 'users' AND indexdef ~ 'USING gin'`,
-  );
-  await client.query(`SET maintenance_work_mem = '512MB'; SELECT setseed(0.5)`);
-  for (const { name } of indexes) await client.query(`DROP INDEX ${client.escapeIdentifier(name)}`);
-  const { rows } = await client.query('SELECT count(*)::int AS present FROM users');
-  for (let from = rows[0].present + 1; from <= total; from += BATCH)
-    await insert(client, from, Math.min(total, from + BATCH - 1), total);
-  await client.query(
-    `UPDATE users SET full_name = $1 WHERE id = (SELECT id FROM users ORDER BY id OFFSET $2 LIMIT 1)`,
-    [RARE_NAME, Math.floor(total / 2)],
-  );
-  for (const { definition } of indexes) await client.query(definition);
-  await client.query('VACUUM (ANALYZE) users');
+/** Fills the product's own table up to `total` rows, through its triggers; identifiers rise with the time of creation, as the product's do. */
+export function addPeople(client, total) {
+  return fill(client, 'users', async () => {
+    const { rows } = await client.query('SELECT count(*)::int AS present FROM users');
+    for (let from = rows[0].present + 1; from <= total; from += BATCH)
+      await insert(client, from, Math.min(total, from + BATCH - 1), total);
+    await client.query(
+      `UPDATE users SET full_name = $1 WHERE id = (SELECT id FROM users ORDER BY id OFFSET $2 LIMIT 1)`,
+      [RARE_NAME, Math.floor(total / 2)],
+    );
+  });
 }
 
 function insert(client, from, to, total) {

@@ -19,5 +19,6 @@ function describeNode(node) {
 /** Blocks of 8 kB that a plan touched, in the cache or not. */
 export const blocksOf = ({ Plan }) => (Plan['Shared Hit Blocks'] ?? 0) + (Plan['Shared Read Blocks'] ?? 0);
 
-export const scansWhole = (node) =>
-  (node['Node Type'] === 'Seq Scan' && node['Relation Name'] === 'users') || (node.Plans ?? []).some(scansWhole);
+export const scansWhole = (node, table) =>
+  (node['Node Type'] === 'Seq Scan' && node['Relation Name'] === table) ||
+  (node.Plans ?? []).some((inner) => scansWhole(inner, table));

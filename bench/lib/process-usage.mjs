@@ -1,5 +1,5 @@
 // What the kernel has counted for a process. Only Linux tells it; elsewhere the values are NaN and are printed as "–".
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 /** The kernel counts in hundredths of a second. */
 const MICROSECONDS_A_TICK = 10_000;
@@ -45,6 +45,32 @@ export function memoryOf(pid, kind = 'Rss') {
   try {
     const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
     return Number(new RegExp(`^${kind}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) / 1024;
+  } catch {
+    return NaN;
+  }
+}
+
+/** What a piece of work costs a process: seconds of processor time, and the most that it has resident meanwhile. */
+export async function usageDuring({ pid }, work) {
+  restartPeak(pid);
+  const before = cpuOf(pid);
+  const result = await work();
+  return { ...result, cpuSeconds: (cpuOf(pid) - before) / 1e6, peakMegabytes: peakOf(pid) };
+}
+
+const RESTART_PEAK = '5';
+
+function restartPeak(pid) {
+  try {
+    writeFileSync(`/proc/${pid}/clear_refs`, RESTART_PEAK);
+  } catch {
+    // No such file: no peak either.
+  }
+}
+
+function peakOf(pid) {
+  try {
+    return Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
   } catch {
     return NaN;
   }

@@ -8,9 +8,13 @@ const ROOT = join(import.meta.dirname, '../..');
 const PRODUCT = join(ROOT, 'dist/src/cli.js');
 const BASELINE = join(ROOT, 'bench/baselines/bare-fastify.mjs');
 const PASSPORT = join(ROOT, 'bench/baselines/with-passport.mjs');
+const PLAIN_UPLOAD = join(ROOT, 'bench/baselines/plain-upload.mjs');
+const FASTIFY_UPLOAD = join(ROOT, 'bench/baselines/fastify-upload.mjs');
+const PLAIN_DOWNLOAD = join(ROOT, 'bench/baselines/plain-download.mjs');
 const READY_MS = 60_000;
 const POLL_MS = 5;
 const UNLIMITED = '100000000/60';
+const PETABYTE = '1000000000000000';
 
 /** Both sides check tokens with it. */
 export const JWT_SECRET = 'a secret of the benchmark: 3f1c9b7e5d2a8046';
@@ -24,13 +28,23 @@ const NEVER_LIMITED = Object.fromEntries(
   ]),
 );
 
+/** So do quotas; and a token outlives the longest case. */
+const NEVER_FULL = {
+  MAX_FILE_SIZE: PETABYTE,
+  USER_QUOTA: PETABYTE,
+  STORAGE_QUOTA: PETABYTE,
+  ALLOWED_FILE_TYPES: '*',
+  JWT_ACCESS_TTL: '86400',
+};
+
 /** For profiles: BENCH_NODE_ARGS='--cpu-prof --cpu-prof-dir=/tmp/profile'. */
 const NODE_ARGUMENTS = (process.env.BENCH_NODE_ARGS ?? '').split(' ').filter(Boolean);
 
 /** `npm start` without npm, configured by nothing but `environment`. */
-export function startProduct(stage, environment = {}) {
-  return startServer(stage, [PRODUCT, 'start'], '/api/v1/health', {
+export function startProduct(stage, environment = {}, nodeArguments = []) {
+  return startNode(stage, [...nodeArguments, PRODUCT, 'start'], '/api/v1/health', {
     ...NEVER_LIMITED,
+    ...NEVER_FULL,
     JWT_SECRET,
     ADMIN_EMAIL: ADMIN.email,
     ADMIN_PASSWORD: ADMIN.password,
@@ -40,26 +54,42 @@ export function startProduct(stage, environment = {}) {
 
 /** The product, with a route that Passport guards. */
 export function startWithPassport(stage, environment) {
-  return startServer(stage, [PASSPORT], '/health', { ...NEVER_LIMITED, JWT_SECRET, ...environment });
+  return startNode(stage, [PASSPORT], '/health', { ...NEVER_LIMITED, JWT_SECRET, ...environment });
 }
 
 /** Fastify, pg, a JWT and a password hash, and nothing else. */
 export function startBaseline(stage, databaseUrl) {
-  return startServer(stage, [BASELINE], '/health', {
+  return startNode(stage, [BASELINE], '/health', {
     DATABASE_URL: databaseUrl,
     JWT_SECRET,
     BENCH_MODULES: process.env.BENCH_MODULES ?? '',
   });
 }
 
-/** Resolves with the first 200 of `readyPath`; the server is stopped with the stage, or before by `stop()`. */
-async function startServer(stage, args, readyPath, environment) {
+/** One pipeline, sha256 on the main thread, and the product's fsync. */
+export const startPlainUpload = (stage) => startNode(stage, [PLAIN_UPLOAD], '/health');
+
+/** A streaming parser and a file: neither hash nor fsync. */
+export const startFastifyUpload = (stage) => startNode(stage, [FASTIFY_UPLOAD], '/health');
+
+/** Serves the files of a folder by `createReadStream`. */
+export const startPlainDownload = (stage, folder) => startNode(stage, [PLAIN_DOWNLOAD], '/health', { FOLDER: folder });
+
+const startNode = (stage, args, readyPath, environment) =>
+  startServer(stage, () => [process.execPath, ...NODE_ARGUMENTS, ...args], readyPath, environment);
+
+/**
+ * Starts what `commandOf` answers with for a folder of its own and a free port. Resolves with the first 200 of `readyPath`; the server is
+ * stopped with the stage, or before by `stop()`.
+ */
+export async function startServer(stage, commandOf, readyPath, environment = {}) {
   const directory = stage.temporaryDirectory();
   const port = await freePort();
   const outputFile = join(directory, 'output.log');
   const output = openSync(outputFile, 'w');
   const startedAt = performance.now();
-  const child = spawn(process.execPath, [...NODE_ARGUMENTS, ...args], {
+  const [command, ...args] = commandOf({ directory, port });
+  const child = spawn(command, args, {
     // Away from any .env, and from a terminal's Ctrl-C: it is ours to end.
     cwd: directory,
     detached: true,

@@ -19,4 +19,11 @@ export const settings = {
   users: number('BENCH_USERS', 1_000_000),
   /** Calls of each query of a list. */
   samples: number('BENCH_SAMPLES', 50),
+  /** Size of the one large file. */
+  uploadMegabytes: number('BENCH_UPLOAD_MB', 1000),
+  /** Uploads at once, and the size of each. */
+  parallelUploads: number('BENCH_PARALLEL', 100),
+  parallelMegabytes: number('BENCH_PARALLEL_MB', 100),
+  /** Rows of the long list of files. */
+  files: number('BENCH_FILES', 1_000_000),
 };

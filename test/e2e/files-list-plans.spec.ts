@@ -42,7 +42,8 @@ describe('the plans of lists of files', () => {
   async function planOf(query: string): Promise<Plan[]> {
     const statements: [sql: string, parameters: unknown[]][] = [];
     const { manager } = app.app.get(DataSource);
-    const spy = jest.spyOn(manager, 'query').mockImplementation(async (sql: string, parameters?: unknown[]) => {
+    const spy = jest.spyOn(manager, 'query').mockImplementation(async (sql: string, given?: unknown) => {
+      const parameters = given as unknown[] | undefined;
       statements.push([sql, parameters ?? []]);
       return app.pool.query(sql, parameters).then(({ rows }) => rows);
     });

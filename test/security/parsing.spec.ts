@@ -281,7 +281,15 @@ describe('parsing', () => {
         for (const [field, property] of Object.entries<any>(schema?.properties ?? {})) {
           fields++;
           const isFlag = property.type === 'boolean';
-          for (const value of [[], ['a'], {}, { $gt: '' }, 1, 1e400, isFlag ? 'true' : true]) {
+          const lists = property.type === 'array' ? [[], [1], [[]]] : [[], ['a']];
+          for (const value of [
+            ...lists,
+            {},
+            { $gt: '' },
+            property.type === 'integer' ? '1' : 1,
+            1e400,
+            isFlag ? 'true' : true,
+          ]) {
             const { status, body } = await app.http[route.method](fill(route.path, user.id))
               .set(user.auth)
               .send({ [field]: value });
@@ -299,7 +307,8 @@ describe('parsing', () => {
 
     it('S44 numbers out of range or of another kind are 422 in every query', async () => {
       let parameters = 0;
-      for (const route of routes.filter(({ method }) => method === 'get')) {
+      // A signed link is right or wrong as a whole: 403.
+      for (const route of routes.filter(({ method, path }) => method === 'get' && !path.endsWith('/signed'))) {
         for (const parameter of route.operation.parameters ?? []) {
           const { in: where, name, schema } = resolve(document, parameter);
           if (where !== 'query') continue;

@@ -164,7 +164,11 @@ export class Dice {
 
   /** Letters and digits. */
   text(size: number): Buffer {
-    return Buffer.from(this.bytes(Math.ceil(size * 0.75)).toString('base64').slice(0, size));
+    return Buffer.from(
+      this.bytes(Math.ceil(size * 0.75))
+        .toString('base64')
+        .slice(0, size),
+    );
   }
 }
 

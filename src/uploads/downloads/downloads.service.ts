@@ -50,6 +50,8 @@ export class DownloadsService {
     if (plan.hasBody && this.config.uploads.accelPrefix)
       return this.sendByProxy(file, this.config.uploads.accelPrefix, reply);
     reply.status(plan.status);
+    // Who takes nothing for so long has gone, or only wants to hold a place.
+    reply.raw.setTimeout(this.config.http.requestTimeoutSeconds * 1000, () => reply.raw.destroy());
     // Fastify takes the length of a HEAD's answer from its body, but for a stream.
     void reply.send(plan.hasBody ? await this.open(file, plan.range) : Readable.from([]));
   }

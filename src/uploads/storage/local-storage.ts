@@ -20,6 +20,9 @@ const IDENTITY = 'storage-id';
 /** Folders by the last two digits of the key, so that none grows too large; the first digits of an id are its time. */
 const SHARDS = Array.from({ length: 256 }, (_, number) => number.toString(16).padStart(2, '0'));
 const PAGE = 500;
+/** An nginx that sends the files is a member of our group. */
+const FOLDER_MODE = 0o750;
+const FILE_MODE = 0o640;
 
 /** Blobs as files below one folder, on one file system, so that publishing is a rename. */
 export class LocalStorage extends BlobStorage {
@@ -34,7 +37,7 @@ export class LocalStorage extends BlobStorage {
   async open(): Promise<void> {
     try {
       for (const name of ['', UNFINISHED, ...SHARDS])
-        await mkdir(join(this.directory, name), { recursive: true, mode: 0o700 });
+        await mkdir(join(this.directory, name), { recursive: true, mode: FOLDER_MODE });
       await syncDirectory(this.directory);
     } catch (error) {
       throw new StorageUnusableError(
@@ -50,7 +53,7 @@ export class LocalStorage extends BlobStorage {
     const paths = this.pathsOf(key);
     const hash = this.hashes.start();
     if (!resume || resume.offset === 0)
-      return new LocalWriter(paths, await open(paths.unfinished, 'w+', 0o600), 0, hash);
+      return new LocalWriter(paths, await open(paths.unfinished, 'w+', FILE_MODE), 0, hash);
     return LocalWriter.resume(paths, await this.openToResume(key, paths), resume.offset, hash);
   }
 
@@ -98,7 +101,7 @@ export class LocalStorage extends BlobStorage {
 
   async writeIdentity(id: string): Promise<void> {
     const path = join(this.directory, IDENTITY);
-    await writeFile(`${path}.new`, `${id}\n`, { mode: 0o600, flush: true });
+    await writeFile(`${path}.new`, `${id}\n`, { mode: FILE_MODE, flush: true });
     await rename(`${path}.new`, path);
     await syncDirectory(this.directory);
   }

@@ -36,12 +36,11 @@ export class S3Parts {
     return this.sending;
   }
 
-  /** Makes the parts an object. Another writer may have done that, and was killed before it could say so. */
-  async complete(size: number): Promise<void> {
+  /** Makes the parts an object. @throws BlobMissingError when the upload is gone */
+  async complete(): Promise<void> {
     await this.settled();
     const { bucket, name, uploadId } = this;
-    if (uploadId && (await bucket.completeUpload(name, uploadId, this.etags))) return;
-    if ((await bucket.stat(name))?.size !== size) throw new BlobMissingError(name);
+    if (!uploadId || !(await bucket.completeUpload(name, uploadId, this.etags))) throw new BlobMissingError(name);
   }
 
   async abort(): Promise<void> {

@@ -122,14 +122,9 @@ export class S3Writer implements BlobWriter {
   }
 
   async publish(): Promise<void> {
-    const { bucket, partBytes } = this.context;
-    const { signal } = this.aborter;
-    if (this.offset <= partBytes && this.spool === this.first) {
-      await bucket.putSpool(this.names.published, this.spool, signal);
-    } else {
-      if (this.spool.length > 0) await this.parts.send(this.spool, signal);
-      await this.parts.complete(this.offset);
-    }
+    const { bucket } = this.context;
+    if (this.spool === this.first) await bucket.putSpool(this.names.published, this.spool, this.aborter.signal);
+    else await this.publishParts();
     await this.close();
     // The blob is published; what stays of its helpers takes room until it is removed, and harms nobody.
     if (this.hasLeftovers) await this.removeLeftovers().catch(() => undefined);
@@ -149,6 +144,17 @@ export class S3Writer implements BlobWriter {
     await this.close();
     await this.parts.abort();
     if (this.hasLeftovers) await this.removeLeftovers();
+  }
+
+  private async publishParts(): Promise<void> {
+    try {
+      if (this.spool.length > 0) await this.parts.send(this.spool, this.aborter.signal);
+      await this.parts.complete();
+    } catch (error) {
+      if (!(error instanceof BlobMissingError)) throw error;
+      // Published by a writer that was killed before it could say so; or somebody has removed the bytes.
+      if ((await this.context.bucket.stat(this.names.published))?.size !== this.offset) throw error;
+    }
   }
 
   private async take(chunks: readonly Buffer[]): Promise<void> {
