@@ -81,7 +81,9 @@ it('with the variables that the README names for S3, the same sessions run on a 
   if (!s3) return console.warn('No S3 server can be started here (radosgw): the README is not tried on S3');
   try {
     const [, block] = /<!-- s3 -->\s*```sh\n([\s\S]*?)```/.exec(README) ?? [];
-    const named = Object.fromEntries([...block.matchAll(/([A-Z0-9_]+)=(\S+)/g)].map(([, name, value]) => [name, value]));
+    const named = Object.fromEntries(
+      [...block.matchAll(/([A-Z0-9_]+)=(\S+)/g)].map(([, name, value]) => [name, value]),
+    );
     await createBucket(s3, named.S3_BUCKET);
     const environment = {
       ...named,
@@ -95,6 +97,27 @@ it('with the variables that the README names for S3, the same sessions run on a 
         const steps = session(name);
         expect((await outputsOf([signUp, login, ...steps], url)).slice(2)).toEqual(printed(steps));
       }
+    });
+    // Another database wants another bucket.
+    await createBucket(s3, 'redirecting');
+    await withProgram({ ...environment, S3_BUCKET: 'redirecting', S3_PRESIGNED_DOWNLOADS: 'true' }, async (url) => {
+      const [signUp, login] = session('session');
+      const [make, upload, find] = session('files');
+      const download = (options: string) =>
+        `curl -s ${options} http://localhost:8000/api/v1/uploads/$ID/download -H "Authorization: Bearer $TOKEN"`;
+      const steps = [signUp, login, make, upload, find].map(({ command }) => command);
+      const outputs = await outputsOf(
+        [...steps, download(`-o /dev/null -w '%{http_code} %{redirect_url}'`), download('-L')].map((command) => ({
+          command,
+          output: '',
+        })),
+        url,
+      );
+      const [redirect, bytes] = outputs.slice(-2);
+      expect(redirect).toMatch(new RegExp(`^302 ${s3.endpoint}/.*X-Amz-Signature=`));
+      expect(bytes).toBe('Hello, files.');
+      // The address of the store is all that is told of it.
+      expect(redirect).not.toContain(s3.secretAccessKey);
     });
   } finally {
     await s3.stop();
