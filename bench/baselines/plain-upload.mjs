@@ -1,6 +1,6 @@
 // What the machine allows: the body of an upload, hashed and written as it comes, and as durable as the product's before it is answered.
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { createWriteStream, mkdirSync } from 'node:fs';
 import { open, rename, unlink } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -18,7 +18,6 @@ const methods = {
 async function receive(request) {
   const id = randomUUID();
   const unfinished = join(DATA_DIR, `${id}.unfinished`);
-  const file = await open(unfinished, 'w');
   const hash = createHash('sha256');
   const hashing = new Transform({
     transform(chunk, _encoding, done) {
@@ -26,18 +25,17 @@ async function receive(request) {
       done(null, chunk);
     },
   });
-  await pipeline(request, hashing, file.createWriteStream({ autoClose: false }));
-  await file.datasync();
-  await file.close();
+  await pipeline(request, hashing, createWriteStream(unfinished));
+  await withOpen(unfinished, (file) => file.datasync());
   await rename(unfinished, join(DATA_DIR, id));
-  await syncFolder();
+  await withOpen(DATA_DIR, (folder) => folder.sync());
   return { id, sha256: hash.digest('hex') };
 }
 
-async function syncFolder() {
-  const folder = await open(DATA_DIR);
-  await folder.sync();
-  await folder.close();
+async function withOpen(path, work) {
+  const handle = await open(path);
+  await work(handle);
+  await handle.close();
 }
 
 mkdirSync(DATA_DIR);

@@ -41,8 +41,8 @@ function insert(client, owner, from, to, total) {
     `
     INSERT INTO uploads (id, owner_id, state, filename, original_filename, content_type, file_size, sha256, description,
                          upload_date, updated_at, is_resumable, received_bytes)
-    SELECT uuidv7(shift), $1, 'ready', name || '.' || extension, name || '.' || extension, type, size,
-           sha256(convert_to($1 || n::text, 'UTF8')),
+    SELECT uuidv7(shift), $1::uuid, 'ready', name || '.' || extension, name || '.' || extension, type, size,
+           sha256(convert_to($1::uuid::text || n, 'UTF8')),
            CASE WHEN n % 3 = 0 THEN 'From the ' || second || ', ' || n || ' of them; kept for later' END,
            now() + shift, now() + shift, false, size
     FROM (

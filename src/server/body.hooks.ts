@@ -7,6 +7,10 @@ import { answerUnparsable } from './http-server.js';
 const LINGER_MS = 2_000;
 const TIMEOUT = Object.assign(new Error('The request took too long to arrive'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
 
+const deadlines = new WeakMap<IncomingMessage, NodeJS.Timeout>();
+
+const mediaTypeOf = ({ headers }: IncomingMessage) => headers['content-type']?.split(';', 1)[0].trim().toLowerCase();
+
 const hasBody = ({ headers }: IncomingMessage) =>
   headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 
@@ -20,22 +24,24 @@ export function addBodyHooks(server: FastifyInstance, deadlineSeconds: number): 
     server.server.emit('request', request, response),
   );
   server.addHook('preParsing', (request, reply, _payload, done) => {
-    if (hasBody(request.raw) && !request.routeOptions.config.streamedBody) {
+    const { streamedBody } = request.routeOptions.config;
+    const isStreamed = streamedBody !== undefined && mediaTypeOf(request.raw) === streamedBody;
+    if (hasBody(request.raw) && !isStreamed) {
       endAtDeadline(request.raw, deadlineSeconds);
-      invite(request.raw, reply.raw);
+      if (!streamedBody) invite(request.raw, reply.raw);
     }
     done();
   });
   server.addHook('onResponse', (request, _reply, done) => {
+    clearTimeout(deadlines.get(request.raw));
     if (!request.raw.complete) linger(request.raw);
     done();
   });
 }
 
 function endAtDeadline(request: IncomingMessage, seconds: number): void {
-  const timer = setTimeout(() => answerUnparsable(TIMEOUT, request.socket), seconds * 1000);
-  const stop = () => clearTimeout(timer);
-  request.once('end', stop).once('close', stop);
+  const end = () => request.complete || answerUnparsable(TIMEOUT, request.socket);
+  deadlines.set(request, setTimeout(end, seconds * 1000).unref());
 }
 
 /** Node reads on and throws away, as long as the client likes; we do so only until the answer can have arrived. */

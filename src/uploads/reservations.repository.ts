@@ -147,6 +147,10 @@ export class ReservationsRepository {
     );
   }
 
+  exists(id: string): Promise<boolean> {
+    return this.rows.existsBy({ id });
+  }
+
   /** Tells the reconcilers of all nodes that these are being worked on. */
   async extend(ids: readonly string[], ttlSeconds: number): Promise<void> {
     await this.rows.query(

@@ -31,7 +31,7 @@ const openFilesIn = (app: TestApp): string[] =>
   });
 
 async function eventually(look: () => unknown, expected: unknown): Promise<void> {
-  for (const deadline = Date.now() + 8_000; ;) {
+  for (const deadline = Date.now() + 4_000; ;) {
     const seen = await look();
     if (JSON.stringify(seen) === JSON.stringify(expected) || Date.now() > deadline)
       return expect(seen).toEqual(expected);
@@ -128,7 +128,7 @@ describe('files', () => {
     expect(headers).not.toHaveProperty('set-cookie');
     // RFC 6266 and 8187: one type, each parameter once, a quoted string or token, and an extended value.
     const grammar =
-      /^attachment; filename=("(?:[^"\\\x00-\x1f\x7f-\uffff])*"|[\w!#$&+.^`|~-]+)(?:; filename\*=UTF-8''((?:[\w!#$&+.^`|~-]|%[0-9A-F]{2})+))?$/;
+      /^attachment; filename=("(?:[^"\\\x00-\x1f\x7f-\uffff])*"|[\w!#$&'*+.^`|~-]+)(?:; filename\*=UTF-8''((?:[\w!#$&+.^`|~-]|%[0-9A-F]{2})+))?$/;
     const [, plain, extended] = grammar.exec(headers['content-disposition']) ?? [];
     expect(plain).toBeDefined();
     expect(extended === undefined ? plain.replace(/^"|"$/g, '') : decodeURIComponent(extended)).toBe(original_filename);
@@ -240,6 +240,8 @@ describe('files', () => {
     let person: SignedIn;
     beforeAll(async () => {
       small = await startTestApp({ MAX_FILE_SIZE: '100000' });
+    });
+    beforeEach(async () => {
       person = await aSignedInUser(small);
     });
     afterAll(() => small.close());
@@ -265,7 +267,7 @@ describe('files', () => {
         async () => (await small.pool.query('SELECT storage_held::int FROM users WHERE id = $1', [person.id])).rows,
         [{ storage_held: 0 }],
       );
-      expect((await small.pool.query('SELECT id FROM uploads')).rows).toEqual([]);
+      expect((await small.pool.query('SELECT id FROM uploads WHERE owner_id = $1', [person.id])).rows).toEqual([]);
     });
   });
 
@@ -318,7 +320,7 @@ describe('files', () => {
     ] as const)('%s: as many as fit are in, the sum is never over', async (_whose, variable, users) => {
       // Room for the forms around the files, too, which a reservation holds until the size is known.
       const quota = FITTING * (SIZE + 1_000);
-      const edge = await startTestApp({ [variable]: String(quota) });
+      const edge = await startTestApp({ USER_QUOTA: String(quota), [variable]: String(quota) });
       const people = await Promise.all(Array.from({ length: users }, () => aSignedInUser(edge)));
       const sent = Array.from({ length: 20 }, (_, at) => post(formOf('a.zip', bytes()), people[at % users], edge));
       const { statuses, most } = await watching(edge, Promise.all(sent));
@@ -459,7 +461,7 @@ describe('files', () => {
     ];
     /** Readers of RFC 2046 may take or refuse these; a file that comes of one is whole. */
     const DEBATABLE =
-      /^(two dispositions|a header of 100 KB|1,000 headers|an encoded part|a header that begins|boundaries)/;
+      /^(two dispositions|a boundary that is only begun|a header of 100 KB|1,000 headers|an encoded part|a header that begins|boundaries)/;
 
     const send = (bytes: Buffer, boundary = 'b') =>
       sendBytes(
@@ -486,13 +488,17 @@ describe('files', () => {
       await strict.http.get('/health').expect(200);
     };
 
-    it.each(CORPUS)('%s: refused, nothing left', async (what, bytes, boundary) => {
-      const status = await send(bytes, boundary);
-      const isUsed = what === 'a boundary of 200 characters, used';
-      if (isUsed || DEBATABLE.test(what)) expect([201, 400, 413, 415, 422]).toContain(status);
-      else expect([400, 413, 415, 422]).toContain(status);
-      await expectClean();
-    });
+    it.each(CORPUS.map(([what, ...rest]) => ({ what, rest })))(
+      '$what: refused, nothing left',
+      async ({ what, rest }) => {
+        const [bytes, boundary] = rest;
+        const status = await send(bytes, boundary);
+        const isUsed = what === 'a boundary of 200 characters, used';
+        if (isUsed || DEBATABLE.test(what)) expect([201, 400, 413, 415, 422]).toContain(status);
+        else expect([400, 413, 415, 422]).toContain(status);
+        await expectClean();
+      },
+    );
 
     it('leave no file open', async () => {
       for (const [, bytes, boundary] of CORPUS.slice(0, 48)) await send(bytes, boundary);
@@ -502,9 +508,7 @@ describe('files', () => {
 
     it('cut anywhere, a good body is refused; in whatever pieces it comes, it is taken', async () => {
       for (let at = 0; at < good.length - 4; at++)
-        expect([at, await send(good.subarray(0, at))]).toEqual([at, expect.any(Number)]);
-      for (const at of [0, 3, 5, 20, 60, 75, 80, good.length - 8])
-        expect([400, 422]).toContain(await send(good.subarray(0, at)));
+        expect([at, [400, 422].includes(await send(good.subarray(0, at)))]).toEqual([at, true]);
       const bytewise = [...good].map((byte) => chunk(Buffer.from([byte])));
       const headers = ['Content-Type: multipart/form-data; boundary=b', 'Transfer-Encoding: chunked'];
       expect(await sendBytes(strict, person, headers, [...bytewise, END])).toBe(201);

@@ -256,6 +256,7 @@ export class Line {
   private connect(client: Socket): void {
     const upstream = connect(this.target, '127.0.0.1');
     const pair = [client, upstream];
+    let isAtLimit = false;
     for (const socket of pair) {
       this.sockets.add(socket);
       socket.on('error', () => undefined);
@@ -265,20 +266,21 @@ export class Line {
       });
     }
     upstream.pipe(client);
-    client.on('data', (chunk: Buffer) => this.forward(chunk, client, upstream));
-  }
-
-  private forward(chunk: Buffer, client: Socket, upstream: Socket): void {
-    const passed = chunk.subarray(0, Math.max(0, this.limit - this.sent));
-    this.sent += passed.length;
-    const isWritable = upstream.write(passed, () => {
-      if (passed.length < chunk.length && !this.isHeld) this.break();
+    client.on('data', (chunk: Buffer) => {
+      if (isAtLimit) return;
+      const passed = chunk.subarray(0, Math.max(0, this.limit - this.sent));
+      isAtLimit = passed.length < chunk.length;
+      this.sent += passed.length;
+      const isBreaking = isAtLimit && !this.isHeld;
+      const isWritable = upstream.write(passed, () => {
+        if (isBreaking) this.break();
+      });
+      if (isAtLimit) client.pause();
+      else if (!isWritable) {
+        client.pause();
+        upstream.once('drain', () => client.resume());
+      }
     });
-    if (passed.length < chunk.length) client.pause();
-    else if (!isWritable) {
-      client.pause();
-      upstream.once('drain', () => client.resume());
-    }
   }
 }
 

@@ -6,9 +6,7 @@ const PORT_LINE = 3;
 const SOCKET_LINE = 4;
 
 /** How to reach the server that another process of ours runs on this directory; `null` when none runs. Nothing is started or changed. */
-export function findRunningServer(
-  directory: string,
-): { host: string; port: number; password: string } | null {
+export function findRunningServer(directory: string): { host: string; port: number; password: string } | null {
   if (!fs.existsSync(directory)) return null;
   const home = openHomeDirectory(directory, () => undefined);
   try {

@@ -36,24 +36,28 @@ export class DownloadsService {
     const plan = planDownload({ method: request.method, headers: request.headers }, representation);
     if (plan.status === 412) throw new PreconditionFailedError();
     if (plan.status === 416) throw new RangeNotSatisfiableError(file.fileSize);
+    if (plan.status === 304)
+      return void reply
+        .headers({ ...INERT, ...plan.headers })
+        .status(304)
+        .send();
     const contentDisposition = attachment(file.originalFilename);
-    reply.headers({ ...INERT, ...plan.headers });
-    if (plan.status === 304) return void reply.status(304).send();
-    const redirect = plan.hasBody
-      ? await this.storage.downloadUrl(file.id, { contentType: file.contentType, contentDisposition })
-      : null;
-    if (redirect) {
-      reply.removeHeader('Content-Length').removeHeader('Content-Range').header('Cache-Control', 'no-store');
-      return void reply.redirect(redirect, 302);
-    }
-    reply.headers({ 'Content-Type': file.contentType, 'Content-Disposition': contentDisposition });
-    if (plan.hasBody && this.config.uploads.accelPrefix)
-      return this.sendByProxy(file, this.config.uploads.accelPrefix, reply);
-    reply.status(plan.status);
+    const names = { contentType: file.contentType, contentDisposition };
+    const redirect = plan.hasBody ? await this.storage.downloadUrl(file.id, names) : null;
+    if (redirect) return void reply.redirect(redirect, 302);
+    const { accelPrefix } = this.config.uploads;
+    // What has to be opened is opened before a header tells of it. Fastify takes a HEAD's length from its body, but for a stream.
+    const body = plan.hasBody && !accelPrefix ? await this.open(file, plan.range) : Readable.from([]);
+    reply.headers({
+      ...INERT,
+      ...plan.headers,
+      'Content-Type': file.contentType,
+      'Content-Disposition': contentDisposition,
+    });
+    if (plan.hasBody && accelPrefix) return this.sendByProxy(file, accelPrefix, reply);
     // Who takes nothing for so long has gone, or only wants to hold a place.
     reply.raw.setTimeout(this.config.http.requestTimeoutSeconds * 1000, () => reply.raw.destroy());
-    // Fastify takes the length of a HEAD's answer from its body, but for a stream.
-    void reply.send(plan.hasBody ? await this.open(file, plan.range) : Readable.from([]));
+    void reply.status(plan.status).send(body);
   }
 
   /** nginx sends the file, in the range that its client has asked for. */
@@ -65,7 +69,7 @@ export class DownloadsService {
 
   private async open(file: StoredFile, range: ByteRange | null): Promise<Readable> {
     try {
-      return await this.storage.read(file.id, range ?? undefined);
+      return await this.storage.read(file.id, range ?? whole(file));
     } catch (error) {
       if (!(error instanceof BlobMissingError)) throw error;
       this.logger.error(`The bytes of file ${file.id} of user ${file.ownerId} are missing`);
@@ -73,3 +77,7 @@ export class DownloadsService {
     }
   }
 }
+
+/** Said explicitly, so that a blob that is shorter than its file is found out. Nothing has no range. */
+const whole = ({ fileSize }: StoredFile): ByteRange | undefined =>
+  fileSize > 0 ? { start: 0, end: fileSize - 1 } : undefined;

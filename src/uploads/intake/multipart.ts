@@ -36,15 +36,25 @@ export function readMultipart(
       // What is cut off here may complain about it later.
       part?.destroy();
       parser.removeAllListeners().on('error', () => undefined);
-      reject(error as Error);
+      // Whoever cleans up finds nothing half opened.
+      void Promise.resolve(file)
+        .then(undefined, () => undefined)
+        .then(() => reject(error as Error));
     };
     const malformed = () => fail(new MalformedMultipartError());
 
     parser.on(
       'file',
-      (name: string, stream: Readable, filename: string | undefined, _encoding: string, declaredType: string) => {
+      (
+        name: string | undefined,
+        stream: Readable,
+        filename: string | undefined,
+        _encoding: string,
+        declaredType: string,
+      ) => {
         // Told by `takeFile` or by the parser as well, who know why.
         stream.on('error', () => undefined);
+        if (name === undefined) return malformed();
         if (name !== FILE_FIELD) return fail(new UnexpectedFieldError(name));
         if (file) return fail(new SeveralFilesError());
         part = stream;

@@ -14,16 +14,21 @@ export function watchProgress(
 ): { failed: Promise<never>; stop(): void } {
   let stop = () => {};
   const failed = new Promise<never>((_resolve, reject) => {
+    // All bytes may have come, but what we have not read of them went with the connection.
+    const onGone = () => !request.readableEnded && reject(new UploadInterruptedError());
+    if (request.destroyed) onGone();
     let before = request.socket.bytesRead;
-    let wasHeldUp = false;
+    let wasHeldUp = true;
     const onPause = () => (wasHeldUp = true);
     const timer = setInterval(() => {
+      if (request.complete) return;
       const { bytesRead } = request.socket;
-      if (!wasHeldUp && bytesRead - before < WINDOW_BYTES_MIN) reject(new UploadStalledError());
+      // Neither reading yet nor at the moment: it is us who are slow.
+      const isHeldUp = request.readableFlowing !== true;
+      if (!wasHeldUp && !isHeldUp && bytesRead - before < WINDOW_BYTES_MIN) reject(new UploadStalledError());
       before = bytesRead;
-      wasHeldUp = request.isPaused();
+      wasHeldUp = isHeldUp;
     }, windowSeconds * 1000);
-    const onGone = () => !request.complete && reject(new UploadInterruptedError());
     request.on('pause', onPause).on('close', onGone).on('error', onGone);
     stop = () => {
       clearInterval(timer);

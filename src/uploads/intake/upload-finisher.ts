@@ -4,12 +4,14 @@ import { ServiceUnavailableError } from '../../common/errors/errors.js';
 import { DomainEvents } from '../../common/events/domain-events.js';
 import { ReservationsRepository } from '../reservations.repository.js';
 import { BlobRemover } from '../storage/blob-remover.js';
-import { BlobStorage, type BlobWriter } from '../storage/blob-storage.js';
+import { BlobMissingError, BlobStorage, type BlobWriter } from '../storage/blob-storage.js';
 import { isErrno } from '../storage/files.js';
 import type { StoredFile } from '../stored-file.entity.js';
 import { DiskFullError } from '../uploads.errors.js';
 import { UploadCompletedEvent } from '../uploads.events.js';
 import type { IncomingFile } from './incoming-file.js';
+
+const INCOMPLETE = 'The upload could not be completed; please try again';
 
 interface UploadId {
   readonly id: string;
@@ -39,7 +41,7 @@ export class UploadFinisher {
     const [sha256] = await Promise.all([this.publish(file.writer, id), this.reservations.shrink(id, ownerId, size)]);
     const { filename } = file.claims;
     const stored = await this.reservations.publish({ id, ownerId, filename, contentType, size, sha256, description });
-    if (!stored) throw new ServiceUnavailableError('The upload could not be completed; please try again');
+    if (!stored) throw new ServiceUnavailableError(INCOMPLETE);
     this.events.emit(new UploadCompletedEvent({ id, ownerId, filename, contentType, fileSize: size }));
     return stored;
   }
@@ -51,14 +53,17 @@ export class UploadFinisher {
   async abandon({ id, ownerId }: UploadId, writer: BlobWriter | null): Promise<void> {
     try {
       await writer?.discard();
-      if (await this.reservations.release(id, ownerId)) await this.remover.remove([id]);
+      const isReleased = await this.reservations.release(id, ownerId);
+      // Also when the row went with its owner in the meantime: nobody else knows of the bytes then.
+      if (isReleased || !(await this.reservations.exists(id))) await this.remover.remove([id]);
     } catch (error) {
       this.logger.warn(`Upload ${id} could not be removed; the reconciler will: ${(error as Error).message}`);
     }
   }
 
-  /** A full disk in the terms of the API. */
+  /** A full disk, and bytes that were taken away together with their owner, in the terms of the API. */
   explained(error: unknown): unknown {
+    if (error instanceof BlobMissingError) return new ServiceUnavailableError(INCOMPLETE);
     return isErrno(error, 'ENOSPC', 'EDQUOT', 'EFBIG') ? new DiskFullError(error) : error;
   }
 

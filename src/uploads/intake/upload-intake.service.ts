@@ -9,7 +9,7 @@ import { UploadFieldsDto } from '../dto/upload-fields.dto.js';
 import { ReservationsRepository } from '../reservations.repository.js';
 import { BlobStorage } from '../storage/blob-storage.js';
 import type { StoredFile } from '../stored-file.entity.js';
-import { FileTooLargeError, MissingFileError, QuotaExceededError } from '../uploads.errors.js';
+import { FileTooLargeError, MissingFileError, QuotaExceededError, UploadInterruptedError } from '../uploads.errors.js';
 import { toDisplayName } from './file-name.js';
 import { refuseEarly } from './file-type.js';
 import { IncomingFile } from './incoming-file.js';
@@ -20,6 +20,8 @@ import { UploadFinisher } from './upload-finisher.js';
 
 /** A form around a file is no larger: boundaries, headers, the description. */
 const ENVELOPE_BYTES_MAX = 64 * 1024;
+/** One with a short name and no description. */
+const ENVELOPE_BYTES_USUAL = 512;
 /** What is reserved for a body that does not tell its length; it grows from here. */
 const UNKNOWN_LENGTH_BYTES = 1024 * 1024;
 
@@ -52,12 +54,25 @@ export class UploadIntake {
   async receive(ownerId: string, request: IncomingMessage, invite: () => void): Promise<StoredFile> {
     if (!/^multipart\/form-data\s*;/i.test(request.headers['content-type'] ?? ''))
       throw new UnsupportedMediaTypeError('The body must be multipart/form-data');
-    const pending = await this.reserve(ownerId, declaredLength(request));
-    this.live.add(pending.id);
     const progress = watchProgress(request, this.config.http.requestTimeoutSeconds);
     try {
+      const pending = await this.reserve(ownerId, declaredLength(request));
+      return await this.receiveInto(pending, request, invite, progress.failed);
+    } finally {
+      progress.stop();
+    }
+  }
+
+  private async receiveInto(
+    pending: Pending,
+    request: IncomingMessage,
+    invite: () => void,
+    interrupted: Promise<never>,
+  ): Promise<StoredFile> {
+    this.live.add(pending.id);
+    try {
       invite();
-      const fields = await readMultipart(request, (part) => this.takeFile(pending, part), progress.failed);
+      const fields = await readMultipart(request, (part) => this.takeFile(pending, part), interrupted);
       const { description } = (await this.validation.transform(fields, {
         type: 'body',
         metatype: UploadFieldsDto,
@@ -68,7 +83,6 @@ export class UploadIntake {
       await this.finisher.abandon(pending, pending.file?.writer ?? null);
       throw this.finisher.explained(error);
     } finally {
-      progress.stop();
       this.live.delete(pending.id);
     }
   }
@@ -77,14 +91,15 @@ export class UploadIntake {
   private async reserve(ownerId: string, length: number | null): Promise<Pending> {
     const { maxFileBytes } = this.config.uploads;
     if (length !== null && length > maxFileBytes + ENVELOPE_BYTES_MAX) throw new FileTooLargeError(maxFileBytes);
-    const most = Math.min(length ?? UNKNOWN_LENGTH_BYTES, maxFileBytes);
-    const least = length === null ? 0 : Math.max(0, length - ENVELOPE_BYTES_MAX);
+    const expected = length ?? UNKNOWN_LENGTH_BYTES;
+    const envelopes = [0, ENVELOPE_BYTES_USUAL, length === null ? expected : ENVELOPE_BYTES_MAX];
     const id = uuidv7();
-    for (const bytes of [most, least]) {
+    for (const envelope of envelopes) {
+      const bytes = Math.min(Math.max(0, expected - envelope), maxFileBytes);
       if (await this.reservations.reserve({ id, ownerId, bytes, ttlSeconds: LEASE_SECONDS }))
         return { id, ownerId, reserved: bytes, file: null };
     }
-    throw await this.quotaExceeded(least);
+    throw await this.quotaExceeded(Math.max(0, expected - ENVELOPE_BYTES_MAX));
   }
 
   private async takeFile(pending: Pending, { stream, filename, declaredType }: FilePart): Promise<void> {
@@ -93,6 +108,8 @@ export class UploadIntake {
     refuseEarly(claims.declaredType, claims.filename, allowedTypes);
     const rules = { maxBytes, allowedTypes, reserve: (size: number) => this.ensureReserved(pending, size) };
     pending.file = new IncomingFile(await this.storage.write(pending.id), claims, rules);
+    // The form was refused while the file was being opened; a pipeline would wait for ever for what has been destroyed.
+    if (stream.destroyed) throw new UploadInterruptedError();
     await pipeline(stream, pending.file.sink());
   }
 

@@ -24,6 +24,8 @@ const CHECKPOINT_BYTES = 16 * 1024 * 1024;
 export interface ResumableCall {
   readonly ownerId: string;
   readonly checksum: Checksum | null;
+  /** Lets the client send the body. */
+  readonly invite: () => void;
   /** What our side has thrown, since the library keeps only a number and a text of it. */
   error?: unknown;
 }
@@ -116,6 +118,7 @@ export class ResumableUploads extends DataStore {
       // Nothing of a body with a checksum is kept before the checksum is known to be right.
       if (!checksum && size - recorded >= CHECKPOINT_BYTES) await keep();
     });
+    this.calls.getStore()?.invite();
     try {
       await pipeline([stream, ...(checksum ? [checksum.meter()] : []), file.sink()]);
       checksum?.verify();

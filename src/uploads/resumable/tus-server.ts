@@ -62,12 +62,11 @@ export class TusServer {
     const { raw } = request;
     const checksumHeader = raw.headers['upload-checksum'];
     const checksum = typeof checksumHeader === 'string' ? Checksum.from(checksumHeader) : null;
-    const call: ResumableCall = { ownerId, checksum };
+    const call: ResumableCall = { ownerId, checksum, invite: () => invite(raw, reply.raw) };
     const progress = watchProgress(raw, this.config.http.requestTimeoutSeconds);
     // What has come is kept when the connection ends, so that is all there is to do.
     progress.failed.catch(() => raw.destroy());
     try {
-      invite(raw, reply.raw);
       const response = await this.uploads.calls.run(call, () =>
         this.server.handleWeb(new NodeRequest({ req: raw, res: reply.raw })),
       );

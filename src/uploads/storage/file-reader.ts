@@ -12,11 +12,11 @@ export class FileReader extends Readable {
 
   constructor(
     private readonly file: FileHandle,
-    range: ByteRange = { start: 0, end: Number.MAX_SAFE_INTEGER },
+    private readonly range?: ByteRange,
   ) {
     super({ highWaterMark: CHUNK_BYTES });
-    this.position = range.start;
-    this.end = range.end + 1;
+    this.position = range?.start ?? 0;
+    this.end = range ? range.end + 1 : Number.MAX_SAFE_INTEGER;
   }
 
   override _read(): void {
@@ -36,6 +36,8 @@ export class FileReader extends Readable {
       if (length <= 0) return void this.push(null);
       const { bytesRead, buffer } = await this.file.read(Buffer.allocUnsafeSlow(length), 0, length, this.position);
       this.position += bytesRead;
+      // Ending quietly would leave a client waiting for the length that it was told.
+      if (bytesRead === 0 && this.range) throw new Error(`The file ends at ${this.position}, before ${this.end}`);
       this.push(bytesRead === 0 ? null : buffer.subarray(0, bytesRead));
     } catch (error) {
       this.destroy(error as Error);

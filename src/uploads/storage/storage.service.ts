@@ -26,13 +26,7 @@ export class StorageService implements OnModuleInit, OnApplicationShutdown {
     const expected = await this.nameInDatabase();
     const found = await this.storage.readIdentity();
     if (found === expected) return;
-    if (found === null ? await this.hasFiles() : await this.hasBlobs()) {
-      throw new StorageUnusableError(
-        found === null
-          ? 'The database knows files, but the storage is empty or another one. Mount the right folder (DATA_DIR) or name the right bucket (S3_BUCKET)'
-          : 'The storage holds the files of another database. Name the database that belongs to it (DATABASE_URL, DATA_DIR), or give this one a storage of its own',
-      );
-    }
+    if ((await this.hasFiles()) || (await this.hasBlobs())) throw new StorageUnusableError(strangers(expected, found));
     await this.storage.writeIdentity(expected);
   }
 
@@ -71,6 +65,14 @@ export class StorageService implements OnModuleInit, OnApplicationShutdown {
     for await (const page of this.storage.list()) if (page.length > 0) return true;
     return false;
   }
+}
+
+function strangers(expected: string, found: string | null): string {
+  const what =
+    found === null
+      ? 'The storage has no name, so it is empty or not the one of this database'
+      : 'The storage holds the files of another database';
+  return `${what}. Mount or name the right one (DATA_DIR, S3_BUCKET), or the database that belongs to it (DATABASE_URL); if they do belong together, write ${expected} into its storage-id`;
 }
 
 async function withTimeout(work: Promise<void>): Promise<void> {
