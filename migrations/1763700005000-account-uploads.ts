@@ -54,20 +54,21 @@ export class AccountUploads1763700005000 implements MigrationInterface {
         upload_id uuid CONSTRAINT "PK_removed_blobs" PRIMARY KEY,
         removed_at timestamptz(3) NOT NULL
       )`);
+    await db.query('CREATE INDEX "IX_removed_blobs_removed_at" ON removed_blobs (removed_at, upload_id)');
     for (const event of EVENTS) await this.account(db, event);
   }
 
   private async account(db: QueryRunner, event: Event): Promise<void> {
-    // The owner of removed files may be gone with them; their counts then are, too.
-    const countTypes =
-      event === 'delete'
-        ? `UPDATE upload_type_counts c SET files = c.files + d.files FROM (TYPES) d
-           WHERE c.owner_id = d.owner_id AND c.content_type = d.content_type`
-        : `INSERT INTO upload_type_counts AS c (owner_id, content_type, files) TYPES
-           ON CONFLICT (owner_id, content_type) DO UPDATE SET files = c.files + excluded.files`;
-    const types = `
+    const types = (comparison: string) => `
       SELECT owner_id, content_type, sum(sign) AS files FROM (${CHANGES[event]}) t
-      WHERE state = 'ready' GROUP BY owner_id, content_type HAVING sum(sign) <> 0 ORDER BY owner_id, content_type`;
+      WHERE state = 'ready' GROUP BY owner_id, content_type HAVING sum(sign) ${comparison} 0 ORDER BY owner_id, content_type`;
+    // The owner of removed files may be gone with them; the counts then are, too.
+    const fewer = `
+      UPDATE upload_type_counts c SET files = c.files + d.files FROM (${types('<')}) d
+      WHERE c.owner_id = d.owner_id AND c.content_type = d.content_type;`;
+    const more = `
+      INSERT INTO upload_type_counts AS c (owner_id, content_type, files) ${types('>')}
+      ON CONFLICT (owner_id, content_type) DO UPDATE SET files = c.files + excluded.files;`;
     await db.query(`
       CREATE FUNCTION account_uploads_${event}() RETURNS trigger LANGUAGE plpgsql AS $$
       DECLARE
@@ -87,7 +88,8 @@ export class AccountUploads1763700005000 implements MigrationInterface {
             held := held + change.held;
           END IF;
         END LOOP;
-        ${countTypes.replace('TYPES', types)};
+        ${event === 'insert' ? '' : fewer}
+        ${event === 'delete' ? '' : more}
         ${event === 'delete' ? 'INSERT INTO removed_blobs (upload_id, removed_at) SELECT id, now() FROM removed;' : ''}
         IF held <> 0 THEN
           UPDATE storage_totals SET bytes = bytes + held;

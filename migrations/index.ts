@@ -5,6 +5,7 @@ import { CreateSessions1763700003000 } from './1763700003000-create-sessions.js'
 import { CreateUploads1763700004000 } from './1763700004000-create-uploads.js';
 import { AccountUploads1763700005000 } from './1763700005000-account-uploads.js';
 import { IndexUploadLists1763700006000 } from './1763700006000-index-upload-lists.js';
+import { CountUsersByRow1763700007000 } from './1763700007000-count-users-by-row.js';
 
 /** In their order. A test compares the list with the folder. */
 export const migrations = [
@@ -15,4 +16,5 @@ export const migrations = [
   CreateUploads1763700004000,
   AccountUploads1763700005000,
   IndexUploadLists1763700006000,
+  CountUsersByRow1763700007000,
 ];

@@ -114,14 +114,15 @@ export class ReservationsRepository {
 
   /** Makes the pending upload a file, durably. `null` when it has expired, or its owner is gone or disabled. */
   async publish(upload: FinishedUpload): Promise<StoredFile | null> {
-    const published = await this.isAffected(
+    const [published] = await this.rows.query<PublishedRow[]>(
       `WITH owner AS MATERIALIZED (SELECT id FROM users WHERE id = $2 AND is_active FOR NO KEY UPDATE),
        published AS (
          UPDATE uploads f SET state = 'ready', filename = $3, original_filename = $3, content_type = $4, file_size = $5, sha256 = $6,
                               description = $7, upload_date = now(), updated_at = now(), received_bytes = $5, resume_state = NULL,
                               expires_at = NULL
-         FROM owner WHERE f.id = $1 AND f.owner_id = owner.id AND f.state = 'pending' AND f.file_size >= $5 RETURNING f.id)
-       SELECT count(*) AS affected FROM published`,
+         FROM owner WHERE f.id = $1 AND f.owner_id = owner.id AND f.state = 'pending' AND f.file_size >= $5
+         RETURNING f.upload_date)
+       SELECT upload_date FROM published`,
       [
         upload.id,
         upload.ownerId,
@@ -132,7 +133,7 @@ export class ReservationsRepository {
         upload.description,
       ],
     );
-    return published ? this.rows.findOneBy({ id: upload.id, state: 'ready' }) : null;
+    return published ? toStoredFile(upload, published.upload_date) : null;
   }
 
   /** Gives the upload up; its bytes are then somebody's to remove. */
@@ -154,7 +155,8 @@ export class ReservationsRepository {
   /** Tells the reconcilers of all nodes that these are being worked on. */
   async extend(ids: readonly string[], ttlSeconds: number): Promise<void> {
     await this.rows.query(
-      `UPDATE uploads SET expires_at = now() + $2 * interval '1 second' WHERE id = ANY($1) AND state = 'pending'`,
+      `UPDATE uploads SET expires_at = greatest(expires_at, now() + $2 * interval '1 second')
+       WHERE id = ANY($1) AND state = 'pending'`,
       [ids, ttlSeconds],
     );
   }
@@ -198,6 +200,21 @@ export class ReservationsRepository {
     return affected !== '0';
   }
 }
+
+interface PublishedRow {
+  upload_date: Date;
+}
+
+const toStoredFile = ({ sha256, size, ...upload }: FinishedUpload, at: Date): StoredFile =>
+  Object.assign(new StoredFile(), {
+    ...upload,
+    state: 'ready' as const,
+    originalFilename: upload.filename,
+    fileSize: size,
+    sha256: Buffer.from(sha256, 'hex'),
+    uploadDate: at,
+    updatedAt: at,
+  });
 
 interface ResumableRow {
   id: string;

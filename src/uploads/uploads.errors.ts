@@ -91,6 +91,14 @@ export class UploadLockedError extends AppError {
   }
 }
 
+export class TusVersionError extends AppError {
+  constructor(version: string) {
+    super('precondition_failed', 'tus_version_unsupported', `Tus-Resumable must be ${version}`, {
+      headers: { 'Tus-Version': version, 'Tus-Resumable': version },
+    });
+  }
+}
+
 export class ChecksumMismatchError extends AppError {
   constructor() {
     super('checksum_mismatch', 'checksum_mismatch', 'The bytes do not have the checksum that was sent with them');

@@ -27,6 +27,7 @@ export interface IntakeRules {
 export class IncomingFile {
   private keptHead: Buffer[] = [];
   private isHeadChecked = false;
+  private taking: Promise<void> = Promise.resolve();
 
   constructor(
     readonly writer: BlobWriter,
@@ -37,12 +38,20 @@ export class IncomingFile {
 
   /** Takes the bytes of a stream as they come. */
   sink(): Writable {
-    const settle = (work: Promise<void>, done: (error?: Error | null) => void) => void work.then(() => done(), done);
+    const settle = (work: Promise<void>, done: (error?: Error | null) => void) => {
+      this.taking = work;
+      work.then(() => done(), done);
+    };
     return new Writable({
       highWaterMark: BUFFER_BYTES,
       write: (chunk: Buffer, _encoding, done) => settle(this.take([chunk]), done),
       writev: (items, done) => settle(this.take(items.map(({ chunk }) => chunk as Buffer)), done),
     });
+  }
+
+  /** A sink that is destroyed does not wait for the write that it has begun. */
+  async settled(): Promise<void> {
+    await this.taking.catch(() => undefined);
   }
 
   /** The type to store, once all bytes have been taken. @throws FileTypeNotAllowedError, FileTypeMismatchError */

@@ -10,10 +10,11 @@ import { UploadFieldsDto } from '../dto/upload-fields.dto.js';
 import { toDisplayName } from '../intake/file-name.js';
 import { refuseEarly } from '../intake/file-type.js';
 import { IncomingFile } from '../intake/incoming-file.js';
+import { LiveUploads } from '../intake/live-uploads.js';
 import { TextCheck, type TextCheckState } from '../intake/text-check.js';
 import { UploadFinisher } from '../intake/upload-finisher.js';
 import { ReservationsRepository, type ResumableUpload } from '../reservations.repository.js';
-import { BlobStorage, type ResumeState } from '../storage/blob-storage.js';
+import { BlobMissingError, BlobStorage, type BlobWriter, type ResumeState } from '../storage/blob-storage.js';
 import { FileNotFoundError, QuotaExceededError } from '../uploads.errors.js';
 import { Checksum } from './checksum.js';
 
@@ -26,6 +27,10 @@ export interface ResumableCall {
   readonly checksum: Checksum | null;
   /** Lets the client send the body. */
   readonly invite: () => void;
+  /** The upload that this call has created. */
+  createdId?: string;
+  /** What is still being brought to an end; the library answers a failure without waiting for it. */
+  writing?: Promise<unknown>;
   /** What our side has thrown, since the library keeps only a number and a text of it. */
   error?: unknown;
 }
@@ -51,6 +56,7 @@ export class ResumableUploads extends DataStore {
     private readonly reservations: ReservationsRepository,
     private readonly storage: BlobStorage,
     private readonly finisher: UploadFinisher,
+    private readonly live: LiveUploads,
     private readonly config: AppConfig,
   ) {
     super();
@@ -69,12 +75,13 @@ export class ResumableUploads extends DataStore {
     refuseEarly(contentType, filename, allowedTypes);
     const isReserved = await this.reservations.reserve({
       id: upload.id,
-      ownerId: this.ownerId,
+      ownerId: this.call.ownerId,
       bytes: upload.size ?? 0,
       ttlSeconds,
       resumable: { filename, contentType, description: description ?? null },
     });
     if (!isReserved) throw new QuotaExceededError();
+    this.call.createdId = upload.id;
     upload.creation_date = new Date().toISOString();
     if (upload.size === 0) await this.getUpload(upload.id);
     return upload;
@@ -101,10 +108,17 @@ export class ResumableUploads extends DataStore {
   }
 
   /** Takes what comes and keeps it, even if it ends early. With the last byte the upload becomes a file, before the answer. */
-  override async write(stream: Readable, id: string, offset: number): Promise<number> {
+  override write(stream: Readable, id: string, offset: number): Promise<number> {
+    const writing = this.take(stream, id, offset).finally(() => this.live.delete(id));
+    this.call.writing = writing.catch(() => undefined);
+    return writing;
+  }
+
+  private async take(stream: Readable, id: string, offset: number): Promise<number> {
     const upload = await this.find(id);
     if (upload.isReady) return upload.size;
-    const checksum = this.calls.getStore()?.checksum ?? null;
+    this.live.add(id);
+    const { checksum, invite } = this.call;
     let recorded = offset;
     const keep = async () => {
       const { offset: reached, state } = await file.writer.checkpoint();
@@ -118,7 +132,7 @@ export class ResumableUploads extends DataStore {
       // Nothing of a body with a checksum is kept before the checksum is known to be right.
       if (!checksum && size - recorded >= CHECKPOINT_BYTES) await keep();
     });
-    this.calls.getStore()?.invite();
+    invite();
     try {
       await pipeline([stream, ...(checksum ? [checksum.meter()] : []), file.sink()]);
       checksum?.verify();
@@ -161,6 +175,7 @@ export class ResumableUploads extends DataStore {
   ): Promise<void> {
     if (error instanceof AppError && ['unsupported_media_type', 'too_large'].includes(error.kind))
       return this.finisher.abandon(upload, file.writer);
+    await file.settled();
     try {
       await keep?.();
     } catch (failure) {
@@ -170,7 +185,7 @@ export class ResumableUploads extends DataStore {
   }
 
   private async find(id: string): Promise<ResumableUpload> {
-    const upload = await this.reservations.findResumable(id, this.ownerId);
+    const upload = await this.reservations.findResumable(id, this.call.ownerId);
     if (!upload) throw new FileNotFoundError();
     return upload;
   }
@@ -178,14 +193,26 @@ export class ResumableUploads extends DataStore {
   private async open(upload: ResumableUpload, onWritten?: (size: number) => Promise<void>): Promise<IncomingFile> {
     const { maxFileBytes: maxBytes, allowedTypes } = this.config.uploads;
     const { storage: state = null, text } = (upload.received.state ?? {}) as Partial<KeptState>;
-    const writer = await this.storage.write(upload.id, { offset: upload.received.offset, state });
+    const writer = await this.openWriter(upload, state);
     const claims = { filename: upload.filename, declaredType: upload.contentType || undefined };
     return new IncomingFile(writer, claims, { maxBytes, allowedTypes, onWritten }, text && TextCheck.from(text));
   }
 
-  private get ownerId(): string {
+  /** An upload whose bytes are lost cannot be gone on with: the client is told to begin anew. */
+  private async openWriter(upload: ResumableUpload, state: ResumeState): Promise<BlobWriter> {
+    try {
+      return await this.storage.write(upload.id, { offset: upload.received.offset, state });
+    } catch (error) {
+      if (!(error instanceof BlobMissingError)) throw error;
+      this.logger.error(`The bytes of the unfinished upload ${upload.id} of user ${upload.ownerId} are lost`);
+      await this.finisher.abandon(upload, null);
+      throw new FileNotFoundError();
+    }
+  }
+
+  private get call(): ResumableCall {
     const call = this.calls.getStore();
     if (!call) throw new Error('A resumable upload was called without a caller');
-    return call.ownerId;
+    return call;
   }
 }

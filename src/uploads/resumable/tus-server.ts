@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Server } from '@tus/server';
+import { type Lock, TUS_RESUMABLE } from '@tus/utils';
 import { NodeRequest } from 'srvx/node';
 import { v7 as uuidv7 } from 'uuid';
 import { AppError, type ErrorKind } from '../../common/errors/app-error.js';
@@ -8,7 +9,8 @@ import { invite } from '../../common/http/body-stream.js';
 import { isId } from '../../common/validation/id.pipe.js';
 import { AppConfig } from '../../config/app-config.js';
 import { watchProgress } from '../intake/progress-guard.js';
-import { FileNotFoundError, FileTooLargeError } from '../uploads.errors.js';
+import { UploadFinisher } from '../intake/upload-finisher.js';
+import { FileNotFoundError, FileTooLargeError, TusVersionError } from '../uploads.errors.js';
 import { Checksum, CHECKSUM_ALGORITHMS } from './checksum.js';
 import { type ResumableCall, ResumableUploads } from './resumable-uploads.js';
 import { UploadLocker } from './upload-locker.js';
@@ -23,7 +25,6 @@ const FAILURES: Record<number, [kind: ErrorKind, code: string]> = {
   403: ['malformed', 'malformed_request'],
   409: ['conflict', 'upload_offset_conflict'],
   410: ['gone', 'upload_expired'],
-  412: ['precondition_failed', 'tus_version_unsupported'],
   413: ['too_large', 'upload_length_exceeded'],
   501: ['not_implemented', 'tus_extension_unsupported'],
 };
@@ -36,12 +37,13 @@ export class TusServer {
   constructor(
     private readonly uploads: ResumableUploads,
     private readonly config: AppConfig,
+    private readonly finisher: UploadFinisher,
     locker: UploadLocker,
   ) {
     this.server = new Server({
       path: '/',
       datastore: uploads,
-      locker,
+      locker: { newLock: (id) => this.lockUntilWritten(locker.newLock(id)) },
       maxSize: config.uploads.maxFileBytes,
       respectForwardedHeaders: false,
       namingFunction: () => uuidv7(),
@@ -60,6 +62,8 @@ export class TusServer {
 
   async handle(ownerId: string, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const { raw } = request;
+    if (raw.method !== 'OPTIONS' && raw.headers['tus-resumable'] !== TUS_RESUMABLE)
+      throw new TusVersionError(TUS_RESUMABLE);
     const checksumHeader = raw.headers['upload-checksum'];
     const checksum = typeof checksumHeader === 'string' ? Checksum.from(checksumHeader) : null;
     const call: ResumableCall = { ownerId, checksum, invite: () => invite(raw, reply.raw) };
@@ -72,11 +76,25 @@ export class TusServer {
       );
       for (const [name, value] of response.headers) if (!NOT_PASSED_ON.test(name)) reply.header(name, value);
       if (raw.method === 'OPTIONS') reply.header('Tus-Checksum-Algorithm', CHECKSUM_ALGORITHMS.join(','));
+      const isBroken = raw.destroyed && !raw.readableEnded;
+      // Without the answer to its creation nobody can go on with an upload, or give it up.
+      if (call.createdId && (response.status >= 400 || isBroken))
+        await this.finisher.abandon({ id: call.createdId, ownerId }, null);
       if (response.status >= 400) throw this.failure(response.status, await response.text(), call.error);
       void reply.status(response.status).send();
     } finally {
       progress.stop();
     }
+  }
+
+  private lockUntilWritten(lock: Lock): Lock {
+    return {
+      lock: (signal, requestRelease) => lock.lock(signal, requestRelease),
+      unlock: async () => {
+        await this.uploads.calls.getStore()?.writing;
+        await lock.unlock();
+      },
+    };
   }
 
   private failure(status: number, text: string, thrown: unknown): unknown {

@@ -47,11 +47,14 @@ export class BlobRemover {
 
   /** An id is never used twice; should a row have come back, from a backup, its bytes stay. */
   private async listed(): Promise<string[]> {
-    await this.database.query('DELETE FROM removed_blobs r USING uploads f WHERE f.id = r.upload_id');
-    const rows = await this.database.query<{ upload_id: string }[]>(
-      'SELECT upload_id FROM removed_blobs ORDER BY removed_at LIMIT $1',
+    const rows = await this.database.query<{ upload_id: string; is_back: boolean }[]>(
+      `SELECT upload_id, EXISTS (SELECT FROM uploads f WHERE f.id = upload_id) AS is_back
+       FROM (SELECT upload_id FROM removed_blobs ORDER BY removed_at, upload_id LIMIT $1) first`,
       [BATCH],
     );
-    return rows.map(({ upload_id }) => upload_id);
+    const back = rows.filter(({ is_back }) => is_back).map(({ upload_id }) => upload_id);
+    if (back.length === 0) return rows.map(({ upload_id }) => upload_id);
+    await this.database.query('DELETE FROM removed_blobs WHERE upload_id = ANY($1)', [back]);
+    return this.listed();
   }
 }

@@ -50,10 +50,11 @@ export class LocalWriter implements BlobWriter {
   }
 
   async checkpoint(): Promise<ResumePoint> {
+    const { offset } = this;
     await this.file.datasync();
     if (!this.isNameDurable) await syncDirectory(dirname(this.paths.unfinished));
     this.isNameDurable = true;
-    return { offset: this.offset, state: null };
+    return { offset, state: null };
   }
 
   sha256(): Promise<string> {
