@@ -1,4 +1,5 @@
-import { Readable } from 'node:stream';
+import type { OutgoingHttpHeaders } from 'node:http';
+import { Readable, type Writable } from 'node:stream';
 import { Injectable, Logger } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppConfig } from '../../config/app-config.js';
@@ -46,8 +47,8 @@ export class DownloadsService {
     const redirect = plan.hasBody ? await this.storage.downloadUrl(file.id, names) : null;
     if (redirect) return void reply.redirect(redirect, 302);
     const { accelPrefix } = this.config.uploads;
-    // What has to be opened is opened before a header tells of it. Fastify takes a HEAD's length from its body, but for a stream.
-    const body = plan.hasBody && !accelPrefix ? await this.open(file, plan.range) : Readable.from([]);
+    // What has to be opened is opened before a header tells of it.
+    const sendBytes = plan.hasBody && !accelPrefix && file.fileSize > 0 ? await this.open(file, plan.range) : null;
     reply.headers({
       ...INERT,
       ...plan.headers,
@@ -55,9 +56,28 @@ export class DownloadsService {
       'Content-Disposition': contentDisposition,
     });
     if (plan.hasBody && accelPrefix) return this.sendByProxy(file, accelPrefix, reply);
-    // Who takes nothing for so long has gone, or only wants to hold a place.
-    reply.raw.setTimeout(this.config.http.requestTimeoutSeconds * 1000, () => reply.raw.destroy());
-    void reply.status(plan.status).send(body);
+    if (sendBytes) return this.sendDirectly(plan.status, sendBytes, reply);
+    // Fastify takes the length of a HEAD's answer from its body, but for a stream.
+    void reply.status(plan.status).send(Readable.from([]));
+  }
+
+  /** Past Fastify, which would take a stream. The connection ends with the answer when the bytes do not come, or are not taken. */
+  private async sendDirectly(
+    status: number,
+    sendBytes: (target: Writable) => Promise<void>,
+    reply: FastifyReply,
+  ): Promise<void> {
+    reply.hijack();
+    const { raw } = reply;
+    raw.setTimeout(this.config.http.requestTimeoutSeconds * 1000, () => raw.destroy());
+    raw.writeHead(status, reply.getHeaders() as OutgoingHttpHeaders);
+    try {
+      await sendBytes(raw);
+      raw.end();
+    } catch (error) {
+      this.logger.debug(`A download ended early: ${(error as Error).message}`);
+      raw.destroy();
+    }
   }
 
   /** nginx sends the file, in the range that its client has asked for. */
@@ -67,9 +87,9 @@ export class DownloadsService {
     void reply.status(200).send('');
   }
 
-  private async open(file: StoredFile, range: ByteRange | null): Promise<Readable> {
+  private async open(file: StoredFile, range: ByteRange | null): Promise<(target: Writable) => Promise<void>> {
     try {
-      return await this.storage.read(file.id, range ?? whole(file));
+      return await this.storage.openToSend(file.id, range ?? { start: 0, end: file.fileSize - 1 });
     } catch (error) {
       if (!(error instanceof BlobMissingError)) throw error;
       this.logger.error(`The bytes of file ${file.id} of user ${file.ownerId} are missing`);
@@ -77,7 +97,3 @@ export class DownloadsService {
     }
   }
 }
-
-/** Said explicitly, so that a blob that is shorter than its file is found out. Nothing has no range. */
-const whole = ({ fileSize }: StoredFile): ByteRange | undefined =>
-  fileSize > 0 ? { start: 0, end: fileSize - 1 } : undefined;

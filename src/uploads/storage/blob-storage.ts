@@ -1,4 +1,5 @@
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 
 /** A part of a blob, both ends included, as in HTTP. */
 export interface ByteRange {
@@ -54,6 +55,15 @@ export abstract class BlobStorage {
   abstract write(key: string, resume?: ResumePoint): Promise<BlobWriter>;
   /** @throws BlobMissingError */
   abstract read(key: string, range?: ByteRange): Promise<Readable>;
+  /**
+   * A part of a blob, opened and ready to be sent; what is asked for must be there. The sender leaves the target open.
+   * @throws BlobMissingError
+   */
+  async openToSend(key: string, range: ByteRange): Promise<(target: Writable) => Promise<void>> {
+    const bytes = await this.read(key, range);
+    return (target) => pipeline(bytes, target, { end: false });
+  }
+
   /** Of a published blob. */
   abstract stat(key: string): Promise<{ size: number; modifiedAt: Date } | null>;
   /** Removes blobs, published or unfinished; those that are not there do not matter. */

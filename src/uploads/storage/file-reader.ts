@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import type { ByteRange } from './blob-storage.js';
 
-/** Four times what a stream of Node's reads at once: fewer trips to the thread pool, and the kernel reads ahead further. */
+/** Four times what a stream of Node's reads at once. */
 const CHUNK_BYTES = 256 * 1024;
 
 /** The bytes of an open file, in large chunks. Closes the file at its end. */

@@ -1,6 +1,6 @@
 import { type FileHandle, mkdir, open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import type { HashWorkers } from '../hashing/hash-workers.js';
 import {
   BlobMissingError,
@@ -14,6 +14,7 @@ import {
 import { FileReader } from './file-reader.js';
 import { isErrno, statIfThere, syncDirectory, unlinkIfThere } from './files.js';
 import { type BlobPaths, LocalWriter } from './local-writer.js';
+import { sendFile } from './send-file.js';
 
 const UNFINISHED = 'unfinished';
 const IDENTITY = 'storage-id';
@@ -58,13 +59,12 @@ export class LocalStorage extends BlobStorage {
   }
 
   async read(key: string, range?: ByteRange): Promise<Readable> {
-    let file: FileHandle;
-    try {
-      file = await open(this.pathsOf(key).published, 'r');
-    } catch (error) {
-      throw isErrno(error, 'ENOENT') ? new BlobMissingError(key) : error;
-    }
-    return new FileReader(file, range);
+    return new FileReader(await this.openPublished(key), range);
+  }
+
+  override async openToSend(key: string, range: ByteRange): Promise<(target: Writable) => Promise<void>> {
+    const file = await this.openPublished(key);
+    return (target) => sendFile(file, range, target);
   }
 
   async stat(key: string): Promise<{ size: number; modifiedAt: Date } | null> {
@@ -124,6 +124,14 @@ export class LocalStorage extends BlobStorage {
       unfinished: join(this.directory, UNFINISHED, key),
       published: join(this.directory, LocalStorage.relativePath(key)),
     };
+  }
+
+  private async openPublished(key: string): Promise<FileHandle> {
+    try {
+      return await open(this.pathsOf(key).published, 'r');
+    } catch (error) {
+      throw isErrno(error, 'ENOENT') ? new BlobMissingError(key) : error;
+    }
   }
 
   /** A writer that was killed between publishing and saying so has moved the file already. */
