@@ -34,7 +34,7 @@ export function addBodyHooks(server: FastifyInstance, deadlineSeconds: number): 
   });
   server.addHook('onResponse', (request, _reply, done) => {
     clearTimeout(deadlines.get(request.raw));
-    if (!request.raw.complete) linger(request.raw);
+    if (hasBody(request.raw) && !request.raw.complete) linger(request.raw);
     done();
   });
 }
@@ -46,6 +46,6 @@ function endAtDeadline(request: IncomingMessage, seconds: number): void {
 
 /** Node reads on and throws away, as long as the client likes; we do so only until the answer can have arrived. */
 function linger(request: IncomingMessage): void {
-  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS).unref();
+  const timer = setTimeout(() => request.destroy(), LINGER_MS).unref();
   request.once('end', () => clearTimeout(timer)).resume();
 }

@@ -78,7 +78,7 @@ it('the sessions in the README run as they are printed', async () => {
 
 it('with the variables that the README names for S3, the same sessions run on a bucket', async () => {
   const s3 = await startS3Server();
-  if (!s3) return console.warn('No S3 server can be started here (radosgw): the README is not tried on S3');
+  if (!s3) return process.emitWarning('No S3 server can be started here (radosgw): the README is not tried on S3');
   try {
     const [, block] = /<!-- s3 -->\s*```sh\n([\s\S]*?)```/.exec(README) ?? [];
     const named = Object.fromEntries(
