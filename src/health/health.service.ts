@@ -1,4 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
+import { withTimeout } from '../common/limits/with-timeout.js';
 import { StorageService } from '../uploads/storage/storage.service.js';
 import { type PreparedStatement, PreparedStatements } from '../database/prepared-statements.js';
 
@@ -38,18 +39,12 @@ export class HealthService {
   }
 
   private async probeDatabase(): Promise<Condition> {
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${PROBE_TIMEOUT_MS} ms`)), PROBE_TIMEOUT_MS).unref();
-    });
     try {
-      await Promise.race([this.statements.first(PROBE, []), timeout]);
+      await withTimeout(this.statements.first(PROBE, []), PROBE_TIMEOUT_MS);
       return 'healthy';
     } catch (error) {
       this.logger.warn(`The database is unhealthy: ${error instanceof Error ? error.message : String(error)}`);
       return 'unhealthy';
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

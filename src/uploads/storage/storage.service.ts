@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
+import { withTimeout } from '../../common/limits/with-timeout.js';
 import { BlobStorage, StorageUnusableError } from './blob-storage.js';
 
 const PROBE_TIMEOUT_MS = 2_000;
@@ -38,7 +39,7 @@ export class StorageService implements OnModuleInit, OnApplicationShutdown {
   probe(): Promise<void> {
     const now = Date.now();
     if (!this.probed || now - this.probed.at > PROBE_REUSE_MS) {
-      const result = withTimeout(this.storage.probe());
+      const result = withTimeout(this.storage.probe(), PROBE_TIMEOUT_MS);
       result.catch(() => undefined);
       this.probed = { result, at: now };
     }
@@ -73,16 +74,4 @@ function strangers(expected: string, found: string | null): string {
       ? 'The storage has no name, so it is empty or not the one of this database'
       : 'The storage holds the files of another database';
   return `${what}. Mount or name the right one (DATA_DIR, S3_BUCKET), or the database that belongs to it (DATABASE_URL); if they do belong together, write ${expected} into its storage-id`;
-}
-
-async function withTimeout(work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${PROBE_TIMEOUT_MS} ms`)), PROBE_TIMEOUT_MS).unref();
-  });
-  try {
-    await Promise.race([work, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
