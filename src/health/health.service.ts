@@ -16,6 +16,8 @@ export class HealthService {
   private readonly logger = new Logger(HealthService.name);
   private probe: { result: Promise<Condition>; startedAt: number } | null = null;
 
+  private storageWas: Condition = 'healthy';
+
   constructor(
     private readonly statements: PreparedStatements,
     private readonly files: StorageService,
@@ -28,14 +30,19 @@ export class HealthService {
     return this.probe.result;
   }
 
+  /** Anybody may ask, as often as they like: the log tells when it changes. */
   async storage(): Promise<Condition> {
+    const before = this.storageWas;
     try {
       await this.files.probe();
-      return 'healthy';
+      this.storageWas = 'healthy';
+      if (before === 'unhealthy') this.logger.log('The storage is healthy again');
     } catch (error) {
-      this.logger.warn(`The storage is unhealthy: ${error instanceof Error ? error.message : String(error)}`);
-      return 'unhealthy';
+      this.storageWas = 'unhealthy';
+      if (before === 'healthy')
+        this.logger.warn(`The storage is unhealthy: ${error instanceof Error ? error.message : String(error)}`);
     }
+    return this.storageWas;
   }
 
   private async probeDatabase(): Promise<Condition> {

@@ -34,9 +34,15 @@ export function addBodyParsers(server: FastifyInstance): void {
       settle(done, () => {
         if (request.routeOptions.config.streamedBody !== type)
           throw new UnsupportedMediaTypeError('The content type is not supported');
+        refuseCompressed(request);
       });
     });
   }
+}
+
+function refuseCompressed({ headers }: FastifyRequest): void {
+  if ((headers['content-encoding'] ?? 'identity') !== 'identity')
+    throw new UnsupportedMediaTypeError('Compressed bodies are not supported');
 }
 
 function settle(done: (error: Error | null, body?: unknown) => void, parse: () => unknown): void {
@@ -49,8 +55,8 @@ function settle(done: (error: Error | null, body?: unknown) => void, parse: () =
 
 /** RFC 8259, section 8.1: JSON between systems is UTF-8. Bytes that are not would be replaced silently further on. */
 function text(request: FastifyRequest, body: Buffer): string {
-  const { 'content-encoding': encoding = 'identity', 'content-type': type = '' } = request.headers;
-  if (encoding !== 'identity') throw new UnsupportedMediaTypeError('Compressed bodies are not supported');
+  refuseCompressed(request);
+  const { 'content-type': type = '' } = request.headers;
   const charset = /;\s*charset="?([^\s;"]+)/i.exec(type)?.[1];
   if (charset && !/^(utf-?8|us-ascii)$/i.test(charset)) throw new UnsupportedMediaTypeError('The body must be UTF-8');
   if (!isUtf8(body)) throw new MalformedRequestError('The body is not valid UTF-8', 'invalid_utf8');

@@ -47,5 +47,7 @@ function endAtDeadline(request: IncomingMessage, seconds: number): void {
 /** Node reads on and throws away, as long as the client likes; we do so only until the answer can have arrived. */
 function linger(request: IncomingMessage): void {
   const timer = setTimeout(() => request.destroy(), LINGER_MS).unref();
+  // Whoever has been reading may hold it up, and a socket that is closed with bytes unread takes the answer with it.
+  request.removeAllListeners('data').on('data', () => undefined);
   request.once('end', () => clearTimeout(timer)).resume();
 }

@@ -29,6 +29,7 @@ export function corsOptions({ http }: AppConfig): FastifyCorsOptions {
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     allowedHeaders: [
       ...['Authorization', 'Content-Type', 'X-API-Key', 'Range', 'If-Range', 'If-Match', 'If-None-Match'],
+      ...['If-Modified-Since', 'If-Unmodified-Since', 'Upload-Defer-Length', 'Upload-Concat'],
       ...['Tus-Resumable', 'Upload-Length', 'Upload-Metadata', 'Upload-Offset', 'Upload-Checksum'],
     ],
     exposedHeaders: [

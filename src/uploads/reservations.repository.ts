@@ -35,7 +35,6 @@ export interface ResumableUpload {
   readonly contentType: string;
   readonly description: string | null;
   readonly received: ResumePoint;
-  readonly createdAt: Date;
   readonly expiresAt: Date | null;
 }
 
@@ -62,12 +61,15 @@ export class ReservationsRepository {
     private readonly config: AppConfig,
   ) {}
 
-  /** Takes the bytes from the owner's quota and the total, in one conditional statement; `false` when either has no room. */
+  /**
+   * Takes the bytes from the owner's quota and the total, in one conditional statement; `false` when either has no room. Of a resumable
+   * upload the client is told where it is: that is a promise, and is kept durably.
+   */
   async reserve({ id, ownerId, bytes, ttlSeconds, resumable }: Reservation): Promise<boolean> {
     const { userQuotaBytes, storageQuotaBytes } = this.config.uploads;
     const { filename = '', contentType = '', description = null } = resumable ?? {};
     return this.isAffected(
-      `WITH ${QUICKLY}, reserved AS (
+      `WITH quickly AS MATERIALIZED (SELECT set_config('synchronous_commit', CASE WHEN $9 THEN 'on' ELSE 'off' END, true)), reserved AS (
          INSERT INTO uploads (id, owner_id, state, filename, original_filename, content_type, file_size, description, upload_date,
                               updated_at, is_resumable, expires_at)
          SELECT $1, u.id, 'pending', $6, $6, $7, $3, $8, now(), now(), $9, now() + $10 * interval '1 second'
@@ -182,7 +184,7 @@ export class ReservationsRepository {
 
   async findResumable(id: string, ownerId: string): Promise<ResumableUpload | null> {
     const [row] = await this.rows.query<ResumableRow[]>(
-      `SELECT id, owner_id, state, file_size, filename, content_type, description, received_bytes, resume_state, upload_date, expires_at
+      `SELECT id, owner_id, state, file_size, filename, content_type, description, received_bytes, resume_state, expires_at
        FROM uploads WHERE id = $1 AND owner_id = $2 AND is_resumable AND (state = 'ready' OR expires_at > now())`,
       [id, ownerId],
     );
@@ -226,7 +228,6 @@ interface ResumableRow {
   description: string | null;
   received_bytes: string;
   resume_state: ResumePoint['state'];
-  upload_date: Date;
   expires_at: Date | null;
 }
 
@@ -239,6 +240,5 @@ const toResumable = (row: ResumableRow): ResumableUpload => ({
   contentType: row.content_type,
   description: row.description,
   received: { offset: Number(row.received_bytes), state: row.resume_state },
-  createdAt: row.upload_date,
   expiresAt: row.expires_at,
 });

@@ -118,6 +118,14 @@ export class MissingFileError extends ValidationFailedError {
   }
 }
 
+/** The field of the file holds a text: with curl, an `@` was forgotten. */
+export class NotAFileError extends ValidationFailedError {
+  constructor() {
+    const msg = 'must be a file';
+    super([{ loc: ['body', 'file'], msg, type: 'type_error.file' }], { file: [msg] });
+  }
+}
+
 export class SeveralFilesError extends ValidationFailedError {
   constructor() {
     const msg = 'only one file a request';

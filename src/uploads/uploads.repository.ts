@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { In, Repository } from 'typeorm';
+import { Repository } from 'typeorm';
 import { StoredFile } from './stored-file.entity.js';
 
 /** Whose files a caller reaches: their own, or everybody's. */
@@ -49,9 +49,5 @@ export class UploadsRepository {
       [ids, scope === 'all' ? null : scope.ownerId],
     );
     return rows.map(({ id, owner_id }) => ({ id, ownerId: owner_id }));
-  }
-
-  findAll(ids: readonly string[]): Promise<StoredFile[]> {
-    return this.rows.findBy({ id: In(ids) });
   }
 }

@@ -158,6 +158,8 @@ describe('uploads that are refused', () => {
     ['control characters in the description', () => form(FILE, description('a\u0007b')), 422, ['description']],
     ['a NUL in the description', () => form(FILE, description('a\0b')), 422, ['description']],
     ['a mark that turns the text', () => form(FILE, description('a\u202eb')), 422, ['description']],
+    ['no file chosen in a browser', () => form(part('name="file"; filename=""', '')), 422, ['file']],
+    ['a description in Latin-1', () => Buffer.from(form(FILE, description('café')).toString(), 'latin1'), 400, null],
     ['a description of 17 KB', () => form(FILE, description('d'.repeat(17_000))), 400, null],
   ];
   it.each(FORMS)('a form with %s leaves nothing', async (_what, body, status, fields) => {

@@ -6,7 +6,8 @@ import type { FastifyRequest } from 'fastify';
  * proxy that sent it.
  */
 export function clientAddress(request: FastifyRequest): string {
-  const { ip } = request;
+  // Of a connection that is closed there is none any more.
+  const ip = (request.ip as string | undefined) ?? '';
   if (isIP(ip) && !ip.includes('%')) return ip;
   const bare = ip
     .replace(/^\[([^\]]*)\](:\d+)?$/, '$1')

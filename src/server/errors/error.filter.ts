@@ -48,7 +48,10 @@ export class ErrorFilter implements ExceptionFilter {
   }
 
   private log(error: AppError, request: GatehouseRequest): void {
-    if (STATUS_OF[error.kind] < 500) return;
+    // A quota, a deferred length: what a client asks for is no fault of ours, whatever its status. A full disk has a cause.
+    const isOurs =
+      error.kind === 'internal' || error.kind === 'unavailable' || (error.kind === 'storage_full' && error.cause);
+    if (!isOurs) return;
     const cause = error.cause ?? error;
     this.logger.error({
       message: `${error.message}: ${cause instanceof Error ? cause.message : String(cause)}`,

@@ -18,7 +18,7 @@ const bytes = (description: string, headers: object) => ({
 });
 
 /** The answers of a route that sends a file. */
-export const ApiDownload = () =>
+export const ApiDownload = (...errors: number[]) =>
   applyDecorators(
     ApiProduces('application/octet-stream'),
     ApiOkResponse(bytes('The bytes, with the type of the file', HEADERS)),
@@ -28,5 +28,5 @@ export const ApiDownload = () =>
     }),
     ApiResponse({ status: 302, description: 'The bytes are at `Location` (S3_PRESIGNED_DOWNLOADS=true)' }),
     ApiResponse({ status: 304, description: 'The copy that the client has is still the file' }),
-    ApiErrors(412, 416, 503),
+    ApiErrors(412, 416, 503, ...errors),
   );

@@ -1,10 +1,9 @@
 import { Body, Controller, Get, HttpCode, HttpStatus, Param, Post, Query, Req, Res } from '@nestjs/common';
-import { ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiOkResponse, ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Authenticated, Public } from '../../common/auth/access.decorator.js';
 import { CurrentUser } from '../../common/auth/current-user.decorator.js';
 import type { Principal } from '../../common/auth/principal.js';
-import { ApiErrors } from '../../common/http/api-errors.decorator.js';
 import { IdPipe } from '../../common/validation/id.pipe.js';
 import { AppConfig } from '../../config/app-config.js';
 import { SignedUrlDto, SignedUrlResponse } from '../dto/signed-url.dto.js';
@@ -48,6 +47,7 @@ export class DownloadsController {
     description:
       'Whoever has the link has the file, until the link expires, the file is deleted, or its owner is disabled.',
   })
+  @ApiBody({ type: SignedUrlDto, required: false })
   @ApiOkResponse({ type: SignedUrlResponse })
   async sign(
     @CurrentUser() caller: Principal,
@@ -65,14 +65,13 @@ export class DownloadsController {
 
   @Get(':id/signed')
   @Public()
-  @ApiDownload()
+  @ApiDownload(403)
   @ApiQuery({ name: 'expires', required: false, schema: { type: 'integer' }, description: 'Unix seconds' })
   @ApiQuery({ name: 'signature', required: false, schema: { type: 'string' } })
   @ApiOperation({
     summary: 'Download by a signed link',
     description: 'The address comes from `POST /uploads/{id}/signed-url`.',
   })
-  @ApiErrors(403)
   async downloadSigned(
     @Param('id', IdPipe) id: string,
     @Query() query: Record<string, unknown>,

@@ -55,6 +55,7 @@ export class DownloadsService {
       'Content-Type': file.contentType,
       'Content-Disposition': contentDisposition,
     });
+    if (plan.hasBody && accelPrefix && (await this.storage.stat(file.id)) === null) throw this.missing(file);
     if (plan.hasBody && accelPrefix) return this.sendByProxy(file, accelPrefix, reply);
     if (sendBytes) return this.sendDirectly(plan.status, sendBytes, reply);
     // Fastify takes the length of a HEAD's answer from its body, but for a stream.
@@ -92,8 +93,12 @@ export class DownloadsService {
       return await this.storage.openToSend(file.id, range ?? { start: 0, end: file.fileSize - 1 });
     } catch (error) {
       if (!(error instanceof BlobMissingError)) throw error;
-      this.logger.error(`The bytes of file ${file.id} of user ${file.ownerId} are missing`);
-      throw new FileBytesMissingError(error);
+      throw this.missing(file, error);
     }
+  }
+
+  private missing(file: StoredFile, cause?: unknown): FileBytesMissingError {
+    this.logger.error(`The bytes of file ${file.id} of user ${file.ownerId} are missing`);
+    return new FileBytesMissingError(cause);
   }
 }

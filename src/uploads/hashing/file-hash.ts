@@ -4,6 +4,9 @@ import type { HashLane } from './hash-workers.js';
 /** A file this small is hashed in place: a tenth of a millisecond, which sending it elsewhere would cost as well. */
 const IN_PLACE_MAX = 64 * 1024;
 
+/** Then it is another file's turn: a gigabyte that is hashed at once keeps the others of its worker waiting for so long only. */
+const TURN_BYTES_MAX = 8 * 1024 * 1024;
+
 /**
  * The SHA-256 of bytes that are being written to a file. The writer says what it has written; a worker reads it again from the kernel's
  * cache, in steps that grow with how far it is behind.
@@ -61,8 +64,9 @@ export class FileHash {
   private async work(lane: HashLane): Promise<void> {
     try {
       for (let next = this.pending; next && !this.failure; next = this.pending) {
-        this.pending = null;
-        await lane.take(next.fd, next.from, next.to);
+        const to = Math.min(next.to, next.from + TURN_BYTES_MAX);
+        this.pending = to < next.to ? { ...next, from: to } : null;
+        await lane.take(next.fd, next.from, to);
       }
     } catch (error) {
       this.failure = error;

@@ -12,6 +12,7 @@ const BUFFER_BYTES = 256 * 1024;
 export interface FileClaims {
   readonly filename: string;
   readonly declaredType: string | undefined;
+  readonly isUnnamed?: boolean;
 }
 
 export interface IntakeRules {
@@ -35,6 +36,11 @@ export class IncomingFile {
     private readonly rules: IntakeRules,
     readonly text = new TextCheck(),
   ) {}
+
+  /** What a browser sends for a field in which no file was chosen. */
+  get isNothing(): boolean {
+    return this.claims.isUnnamed === true && this.writer.offset === 0;
+  }
 
   /** Takes the bytes of a stream as they come. */
   sink(): Writable {

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { Busboy, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy';
-import { MalformedMultipartError, SeveralFilesError, UnexpectedFieldError } from '../uploads.errors.js';
+import { MalformedRequestError } from '../../common/errors/errors.js';
+import { MalformedMultipartError, NotAFileError, SeveralFilesError, UnexpectedFieldError } from '../uploads.errors.js';
 
 export interface FilePart {
   readonly stream: Readable;
@@ -63,6 +64,10 @@ export function readMultipart(
       },
     );
     parser.on('field', (name: string, value: string, _isNameCut: boolean, isValueCut: boolean) => {
+      if (name === FILE_FIELD) return fail(new NotAFileError());
+      // The parser puts it where bytes are no UTF-8.
+      if (value.includes('\uFFFD'))
+        return fail(new MalformedRequestError('The form is not valid UTF-8', 'invalid_utf8'));
       if (isValueCut || name === undefined || name in fields) return malformed();
       fields[name] = value;
     });

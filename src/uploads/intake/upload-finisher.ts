@@ -11,6 +11,7 @@ import { DiskFullError } from '../uploads.errors.js';
 import { UploadCompletedEvent } from '../uploads.events.js';
 import type { IncomingFile } from './incoming-file.js';
 
+const RETRY_SECONDS = 2;
 const INCOMPLETE = 'The upload could not be completed; please try again';
 
 interface UploadId {
@@ -61,9 +62,14 @@ export class UploadFinisher {
     }
   }
 
-  /** A full disk, and bytes that were taken away together with their owner, in the terms of the API. */
+  /** A full disk, a storage that is away, and bytes that went together with their owner, in the terms of the API. */
   explained(error: unknown): unknown {
     if (error instanceof BlobMissingError) return new ServiceUnavailableError(INCOMPLETE);
+    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EIO', 'EROFS', 'ESTALE', 'EMFILE', 'ENFILE'))
+      return new ServiceUnavailableError('The file storage is temporarily unavailable', {
+        retryAfterSeconds: RETRY_SECONDS,
+        cause: error,
+      });
     return isErrno(error, 'ENOSPC', 'EDQUOT', 'EFBIG') ? new DiskFullError(error) : error;
   }
 

@@ -52,7 +52,7 @@ export class UploadIntake {
    * @throws FileTooLargeError, QuotaExceededError, FileTypeNotAllowedError, FileTypeMismatchError, ValidationFailedError…
    */
   async receive(ownerId: string, request: IncomingMessage, invite: () => void): Promise<StoredFile> {
-    if (!/^multipart\/form-data\s*;/i.test(request.headers['content-type'] ?? ''))
+    if (!/^multipart\/form-data\s*(;|$)/i.test(request.headers['content-type'] ?? ''))
       throw new UnsupportedMediaTypeError('The body must be multipart/form-data');
     const progress = watchProgress(request, this.config.http.requestTimeoutSeconds);
     try {
@@ -77,7 +77,7 @@ export class UploadIntake {
         type: 'body',
         metatype: UploadFieldsDto,
       })) as UploadFieldsDto;
-      if (!pending.file) throw new MissingFileError();
+      if (!pending.file || pending.file.isNothing) throw new MissingFileError();
       return await this.finisher.finish(pending.file, { ...pending, description: description ?? null });
     } catch (error) {
       await this.finisher.abandon(pending, pending.file?.writer ?? null);
@@ -104,7 +104,7 @@ export class UploadIntake {
 
   private async takeFile(pending: Pending, { stream, filename, declaredType }: FilePart): Promise<void> {
     const { maxFileBytes: maxBytes, allowedTypes } = this.config.uploads;
-    const claims = { filename: toDisplayName(filename), declaredType };
+    const claims = { filename: toDisplayName(filename), declaredType, isUnnamed: !filename };
     refuseEarly(claims.declaredType, claims.filename, allowedTypes);
     const rules = { maxBytes, allowedTypes, reserve: (size: number) => this.ensureReserved(pending, size) };
     pending.file = new IncomingFile(await this.storage.write(pending.id), claims, rules);

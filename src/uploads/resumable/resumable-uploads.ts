@@ -27,6 +27,8 @@ export interface ResumableCall {
   readonly checksum: Checksum | null;
   /** Lets the client send the body. */
   readonly invite: () => void;
+  /** Rejects when the body stops coming. */
+  readonly interrupted: Promise<never>;
   /** The upload that this call has created. */
   createdId?: string;
   /** What is still being brought to an end; the library answers a failure without waiting for it. */
@@ -97,7 +99,7 @@ export class ResumableUploads extends DataStore {
       offset: upload.isReady ? upload.size : upload.received.offset,
       metadata: {
         filename: upload.filename,
-        filetype: upload.contentType,
+        ...(upload.contentType && { filetype: upload.contentType }),
         ...(upload.description && { description: upload.description }),
       },
       // The library counts from the creation; an upload ends so long after its last progress.
@@ -109,7 +111,11 @@ export class ResumableUploads extends DataStore {
 
   /** Takes what comes and keeps it, even if it ends early. With the last byte the upload becomes a file, before the answer. */
   override write(stream: Readable, id: string, offset: number): Promise<number> {
-    const writing = this.take(stream, id, offset).finally(() => this.live.delete(id));
+    const writing = this.take(stream, id, offset)
+      .catch((error: unknown) => {
+        throw this.finisher.explained(error);
+      })
+      .finally(() => this.live.delete(id));
     this.call.writing = writing.catch(() => undefined);
     return writing;
   }
@@ -118,7 +124,7 @@ export class ResumableUploads extends DataStore {
     const upload = await this.find(id);
     if (upload.isReady) return upload.size;
     this.live.add(id);
-    const { checksum, invite } = this.call;
+    const { checksum, invite, interrupted } = this.call;
     let recorded = offset;
     const keep = async () => {
       const { offset: reached, state } = await file.writer.checkpoint();
@@ -132,13 +138,15 @@ export class ResumableUploads extends DataStore {
       // Nothing of a body with a checksum is kept before the checksum is known to be right.
       if (!checksum && size - recorded >= CHECKPOINT_BYTES) await keep();
     });
+    const sink = file.sink();
+    interrupted.catch((error: Error) => sink.destroy(error));
     invite();
     try {
-      await pipeline([stream, ...(checksum ? [checksum.meter()] : []), file.sink()]);
+      await pipeline([stream, ...(checksum ? [checksum.meter()] : []), sink]);
       checksum?.verify();
     } catch (error) {
       await this.giveUp(error, upload, file, checksum ? null : keep);
-      throw this.finisher.explained(error);
+      throw error;
     }
     await keep();
     if (file.writer.offset === upload.size) await this.finish(upload, file);

@@ -1,5 +1,7 @@
 import { Controller, Delete, Head, HttpCode, HttpStatus, Options, Param, Patch, Post, Req, Res } from '@nestjs/common';
 import {
+  ApiBody,
+  ApiConsumes,
   ApiCreatedResponse,
   ApiHeader,
   type ApiHeaderOptions,
@@ -90,6 +92,8 @@ export class ResumableController {
   @HttpCode(HttpStatus.NO_CONTENT)
   @Authenticated()
   @StreamedBody(CHUNK)
+  @ApiConsumes(CHUNK)
+  @ApiBody({ schema: { type: 'string', format: 'binary' } })
   @ApiHeader(VERSION)
   @ApiHeader({ name: 'Upload-Offset', required: true, schema: { type: 'integer' } })
   @ApiHeader({
@@ -107,7 +111,7 @@ export class ResumableController {
       'Content-Location': { schema: { type: 'string' }, description: 'The file, when it is whole' },
     },
   })
-  @ApiErrors(400, 409, 410, 412, 413, 415, 423, 460)
+  @ApiErrors(400, 408, 409, 410, 412, 413, 415, 423, 460, 507)
   append(
     @CurrentUser() caller: Principal,
     @Param('id', IdPipe) _id: string,

@@ -62,14 +62,18 @@ export class TusServer {
 
   async handle(ownerId: string, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const { raw } = request;
+    reply.header('Tus-Resumable', TUS_RESUMABLE);
     if (raw.method !== 'OPTIONS' && raw.headers['tus-resumable'] !== TUS_RESUMABLE)
       throw new TusVersionError(TUS_RESUMABLE);
     const checksumHeader = raw.headers['upload-checksum'];
     const checksum = typeof checksumHeader === 'string' ? Checksum.from(checksumHeader) : null;
-    const call: ResumableCall = { ownerId, checksum, invite: () => invite(raw, reply.raw) };
     const progress = watchProgress(raw, this.config.http.requestTimeoutSeconds);
-    // What has come is kept when the connection ends, so that is all there is to do.
-    progress.failed.catch(() => raw.destroy());
+    const call: ResumableCall = {
+      ownerId,
+      checksum,
+      invite: () => invite(raw, reply.raw),
+      interrupted: progress.failed,
+    };
     try {
       const response = await this.uploads.calls.run(call, () =>
         this.server.handleWeb(new NodeRequest({ req: raw, res: reply.raw })),

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, Logger, type BeforeApplicationShutdown, type OnApplicationShutdown } from '@nestjs/common';
 import type { Lock, Locker, RequestRelease } from '@tus/utils';
 import pg from 'pg';
 import { CONNECTION, type Connection, pgConfig } from '../../database/connection.js';
@@ -22,7 +22,7 @@ interface Holder {
  * connection, which ends with the process: a killed holder holds nothing.
  */
 @Injectable()
-export class UploadLocker implements Locker, OnApplicationShutdown {
+export class UploadLocker implements Locker, BeforeApplicationShutdown, OnApplicationShutdown {
   private readonly logger = new Logger(UploadLocker.name);
   private readonly holders = new Map<string, Holder>();
   private client: Promise<pg.Client> | null = null;
@@ -37,6 +37,11 @@ export class UploadLocker implements Locker, OnApplicationShutdown {
       },
       unlock: async () => release(),
     };
+  }
+
+  /** Long requests are asked to bring what they have to the disk; their clients go on elsewhere, or when we are back. */
+  beforeApplicationShutdown(): void {
+    for (const { requestRelease } of this.holders.values()) void requestRelease();
   }
 
   async onApplicationShutdown(): Promise<void> {

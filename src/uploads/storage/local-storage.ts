@@ -72,7 +72,9 @@ export class LocalStorage extends BlobStorage {
     return found && { size: found.size, modifiedAt: found.mtime };
   }
 
+  /** A folder that is away has not lost its files: then this rejects, and what is to be removed stays to be removed. */
   async remove(keys: readonly string[]): Promise<void> {
+    await stat(join(this.directory, UNFINISHED));
     for (const key of keys) {
       const { unfinished, published } = this.pathsOf(key);
       await unlinkIfThere(unfinished);

@@ -19,6 +19,7 @@ export class LocalWriter implements BlobWriter {
     private readonly file: FileHandle,
     public offset: number,
     private readonly hash: FileHash,
+    private readonly isResumed = false,
   ) {}
 
   /** Goes on at `offset`. What an interrupted writer left beyond it may be anything, and goes. */
@@ -32,14 +33,13 @@ export class LocalWriter implements BlobWriter {
       await file.close();
       throw error;
     }
-    if (offset > 0) hash.addWritten(file.fd, 0, offset);
-    return new LocalWriter(paths, file, offset, hash);
+    return new LocalWriter(paths, file, offset, hash, offset > 0);
   }
 
   async write(chunks: readonly Buffer[]): Promise<void> {
     const position = this.offset;
     const size = await writeAll(this.file, chunks, position);
-    this.hash.add(chunks, this.file.fd, position);
+    if (!this.isResumed) this.hash.add(chunks, this.file.fd, position);
     this.offset += size;
   }
 
@@ -57,7 +57,9 @@ export class LocalWriter implements BlobWriter {
     return { offset, state: null };
   }
 
+  /** Of an upload in many requests only the last one hashes, and all of it: the bytes of the others are not read for each. */
   sha256(): Promise<string> {
+    if (this.isResumed) this.hash.addWritten(this.file.fd, 0, this.offset);
     return this.hash.digest();
   }
 

@@ -14,6 +14,8 @@ const SECOND_LOOK_MS = 20_000;
 const ORPHAN_AGE_MIN_MS = 15_000;
 /** A crash leaves a few. More than this is no crash but the wrong storage or database, and not for a program to clean up. */
 const REMOVALS_MAX = 1_000;
+/** No crash leaves a file without bytes; a few may be a disk's fault. */
+const MISSING_MAX = 10;
 const BATCH = 100;
 
 /**
@@ -63,14 +65,16 @@ export class Reconciler implements OnApplicationShutdown {
   /** Compares storage and database; removes what was found odd the time before and is so still. Answers whether a second look is due. */
   async compare(): Promise<boolean> {
     const findings = new Map<string, Finding>();
+    let missing = 0;
     for await (const finding of this.inspector.inspect()) {
       if (this.isStopped) return false;
       if (finding.kind === 'damaged')
         this.logger.error(`File ${finding.file.id} has ${finding.size} bytes instead of ${finding.file.size}`);
       if (finding.kind === 'missing' || finding.kind === 'orphan') findings.set(nameOf(finding), finding);
-      if (findings.size > REMOVALS_MAX) {
+      if (finding.kind === 'missing') missing++;
+      if (findings.size > REMOVALS_MAX || missing > MISSING_MAX) {
         this.logger.error(
-          `Storage and database disagree about more than ${REMOVALS_MAX} files: nothing is removed. Is it the right storage? See npm run storage:check`,
+          `Storage and database disagree about more than ${missing > MISSING_MAX ? MISSING_MAX : REMOVALS_MAX} files: nothing is removed. Is it the right storage? See npm run storage:check`,
         );
         this.suspects.clear();
         return false;

@@ -67,6 +67,7 @@ export class StorageCheck {
     const shown: string[] = [];
     for await (const finding of this.inspector.inspect()) {
       if (finding.kind === 'orphan' && Date.now() - finding.modifiedAt.getTime() < ORPHAN_AGE_MIN_MS) continue;
+      if (!(await this.inspector.isStillSo(finding))) continue;
       if (++counts[finding.kind] <= SHOWN_MAX) shown.push(describe(finding));
       if (isRepair) await this.reconciler.remove(finding);
     }

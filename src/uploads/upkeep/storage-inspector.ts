@@ -29,6 +29,16 @@ export class StorageInspector {
     yield* this.inspectFiles();
   }
 
+  /** Files come and go while one looks: whether a finding is one still. */
+  async isStillSo(finding: Finding): Promise<boolean> {
+    if (finding.kind === 'foreign') return true;
+    const id = finding.kind === 'orphan' ? finding.key : finding.file.id;
+    const row = (await this.repository.findKnown([id])).get(id);
+    if (finding.kind === 'orphan') return !row && !(await this.repository.isToBeRemoved(id));
+    const blob = await this.storage.stat(id);
+    return row !== undefined && (finding.kind === 'missing' ? !blob : blob?.size === finding.size);
+  }
+
   private async *inspectBlobs(): AsyncIterable<Finding> {
     for await (const page of this.storage.list()) {
       const known = await this.repository.findKnown(page.map(({ key }) => key).filter(isId));

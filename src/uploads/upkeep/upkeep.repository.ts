@@ -61,6 +61,11 @@ export class UpkeepRepository {
     return Number(count);
   }
 
+  async isToBeRemoved(id: string): Promise<boolean> {
+    const rows = await this.database.query<unknown[]>('SELECT FROM removed_blobs WHERE upload_id = $1', [id]);
+    return rows.length > 0;
+  }
+
   /** Which of these keys have a row. */
   async findKnown(keys: readonly string[]): Promise<Map<string, KnownUpload>> {
     const rows = await this.database.query<UploadRow[]>(
