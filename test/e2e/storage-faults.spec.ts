@@ -29,7 +29,7 @@ describe('faults in the middle of uploads', () => {
     it('is 408, and whoever asks at once is told what is durable, and goes on from there', async () => {
       const location = await begin();
       const stalled = tus.beginPatch(location, 0, SIZE);
-      stalled.write(TEXT.subarray(0, 2 * MIB));
+      void stalled.write(TEXT.subarray(0, 2 * MIB));
       const answer = await stalled.answer;
       expect([answer?.status, answer?.body.error_code]).toEqual([408, 'upload_stalled']);
       const offset = await tus.offset(location);
@@ -46,7 +46,7 @@ describe('faults in the middle of uploads', () => {
     it('lets nobody else write before it has ended, and an offset that was told stays', async () => {
       const location = await begin();
       const stalled = tus.beginPatch(location, 0, SIZE);
-      stalled.write(TEXT.subarray(0, 2 * MIB));
+      void stalled.write(TEXT.subarray(0, 2 * MIB));
       await stalled.answer;
       const second = await tus.patch(location, 0, TEXT.subarray(0, 1000));
       expect([second.status, second.body.error_code]).toEqual([409, 'upload_offset_conflict']);
