@@ -6,8 +6,10 @@ import { TextCheck } from './text-check.js';
 
 /** The head of a small file is kept; of a larger one it is read again. */
 const KEPT_HEAD_BYTES = 64 * 1024;
-/** What waits in memory while bytes are being written; the sender is held up beyond it. */
-const BUFFER_BYTES = 256 * 1024;
+/** What waits in memory while bytes are being written, of all uploads together about; a sender is held up beyond its share of it. */
+const BUFFERS_BYTES = 8 * 1024 * 1024;
+const BUFFER_BYTES_MIN = 64 * 1024;
+const BUFFER_BYTES_MAX = 512 * 1024;
 
 export interface FileClaims {
   readonly filename: string;
@@ -42,14 +44,15 @@ export class IncomingFile {
     return this.claims.isUnnamed === true && this.writer.offset === 0;
   }
 
-  /** Takes the bytes of a stream as they come. */
-  sink(): Writable {
+  /** Takes the bytes of a stream as they come; one that has few beside it in larger pieces. */
+  sink(uploadsNow: number): Writable {
     const settle = (work: Promise<void>, done: (error?: Error | null) => void) => {
       this.taking = work;
       work.then(() => done(), done);
     };
+    const share = Math.floor(BUFFERS_BYTES / Math.max(1, uploadsNow));
     return new Writable({
-      highWaterMark: BUFFER_BYTES,
+      highWaterMark: Math.max(BUFFER_BYTES_MIN, Math.min(BUFFER_BYTES_MAX, share)),
       write: (chunk: Buffer, _encoding, done) => settle(this.take([chunk]), done),
       writev: (items, done) => settle(this.take(items.map(({ chunk }) => chunk as Buffer)), done),
     });

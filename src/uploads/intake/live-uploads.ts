@@ -19,6 +19,10 @@ export class LiveUploads implements OnApplicationShutdown {
     this.timer ??= setInterval(() => void this.renew(), RENEW_MS).unref();
   }
 
+  get count(): number {
+    return this.ids.size;
+  }
+
   delete(id: string): void {
     this.ids.delete(id);
   }

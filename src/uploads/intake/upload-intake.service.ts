@@ -110,7 +110,7 @@ export class UploadIntake {
     pending.file = new IncomingFile(await this.storage.write(pending.id), claims, rules);
     // The form was refused while the file was being opened; a pipeline would wait for ever for what has been destroyed.
     if (stream.destroyed) throw new UploadInterruptedError();
-    await pipeline(stream, pending.file.sink());
+    await pipeline(stream, pending.file.sink(this.live.count));
   }
 
   /** Grows in large steps, so that a long body costs few queries; at the edge of a quota by what is needed. */

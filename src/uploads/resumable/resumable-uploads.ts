@@ -138,7 +138,7 @@ export class ResumableUploads extends DataStore {
       // Nothing of a body with a checksum is kept before the checksum is known to be right.
       if (!checksum && size - recorded >= CHECKPOINT_BYTES) await keep();
     });
-    const sink = file.sink();
+    const sink = file.sink(this.live.count);
     interrupted.catch((error: Error) => sink.destroy(error));
     invite();
     try {
