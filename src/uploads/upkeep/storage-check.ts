@@ -1,10 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { Reconciler } from './reconciler.js';
+import { isOldEnough, Reconciler } from './reconciler.js';
 import { type Finding, StorageInspector } from './storage-inspector.js';
 import { UpkeepRepository } from './upkeep.repository.js';
 
-/** Bytes without a row may be on their way; after so long they are not. */
-const ORPHAN_AGE_MIN_MS = 60_000;
 /** Of each kind so many are told one by one. */
 const SHOWN_MAX = 20;
 
@@ -66,8 +64,7 @@ export class StorageCheck {
     const counts = { orphan: 0, missing: 0, damaged: 0, foreign: 0 };
     const shown: string[] = [];
     for await (const finding of this.inspector.inspect()) {
-      if (finding.kind === 'orphan' && Date.now() - finding.modifiedAt.getTime() < ORPHAN_AGE_MIN_MS) continue;
-      if (!(await this.inspector.isStillSo(finding))) continue;
+      if (!isOldEnough(finding) || !(await this.inspector.isStillSo(finding))) continue;
       if (++counts[finding.kind] <= SHOWN_MAX) shown.push(describe(finding));
       if (isRepair) await this.reconciler.remove(finding);
     }
