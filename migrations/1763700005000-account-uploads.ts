@@ -54,7 +54,6 @@ export class AccountUploads1763700005000 implements MigrationInterface {
         upload_id uuid CONSTRAINT "PK_removed_blobs" PRIMARY KEY,
         removed_at timestamptz(3) NOT NULL
       )`);
-    await db.query('CREATE INDEX "IX_removed_blobs_removed_at" ON removed_blobs (removed_at, upload_id)');
     for (const event of EVENTS) await this.account(db, event);
   }
 

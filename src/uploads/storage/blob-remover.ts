@@ -49,7 +49,7 @@ export class BlobRemover {
   private async listed(): Promise<string[]> {
     const rows = await this.database.query<{ upload_id: string; is_back: boolean }[]>(
       `SELECT upload_id, EXISTS (SELECT FROM uploads f WHERE f.id = upload_id) AS is_back
-       FROM (SELECT upload_id FROM removed_blobs ORDER BY removed_at, upload_id LIMIT $1) first`,
+       FROM (SELECT upload_id FROM removed_blobs ORDER BY upload_id LIMIT $1) first`,
       [BATCH],
     );
     const back = rows.filter(({ is_back }) => is_back).map(({ upload_id }) => upload_id);
