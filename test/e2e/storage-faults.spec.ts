@@ -1,4 +1,4 @@
-import { renameSync, truncateSync } from 'node:fs';
+import { renameSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { Reconciler } from '../../src/uploads/upkeep/reconciler.js';
 import { aSignedInUser, type SignedIn } from '../support/builders.js';
@@ -73,6 +73,29 @@ describe('faults in the middle of uploads', () => {
     expect((await tus.head(location)).status).toBe(404);
     const { rows } = await app.pool.query('SELECT storage_held::int AS held FROM users WHERE id = $1', [user.id]);
     expect(rows).toEqual([{ held: 0 }]);
+  });
+
+  it('behind nginx, bytes that are lost are 503 without a word of the file; others are left to nginx', async () => {
+    const proxied = await startTestApp({ X_ACCEL_REDIRECT: '/internal-files/' });
+    try {
+      const { auth } = await aSignedInUser(proxied);
+      const { body: file } = await proxied.http
+        .post(UPLOADS)
+        .set(auth)
+        .attach('file', Buffer.from('text'), 'a.txt')
+        .expect(201);
+      const download = () => proxied.http.get(`${UPLOADS}/${file.id}/download`).set(auth);
+      const { headers } = await download().expect(200);
+      expect(headers['x-accel-redirect']).toBe(`/internal-files/${file.id.slice(-2)}/${file.id}`);
+      expect(headers['etag']).toBe(`"${file.file_hash}"`);
+      rmSync(publishedPath(proxied.dataDir, file.id));
+      const lost = await download().expect(503);
+      expect(lost.body.error_code).toBe('file_unavailable');
+      for (const name of ['etag', 'last-modified', 'content-disposition', 'x-accel-redirect'])
+        expect([name, lost.headers[name]]).toEqual([name, undefined]);
+    } finally {
+      await proxied.close();
+    }
   });
 
   describe('while the folder of the files is away', () => {

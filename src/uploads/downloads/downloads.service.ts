@@ -47,7 +47,8 @@ export class DownloadsService {
     const redirect = plan.hasBody ? await this.storage.downloadUrl(file.id, names) : null;
     if (redirect) return void reply.redirect(redirect, 302);
     const { accelPrefix } = this.config.uploads;
-    // What has to be opened is opened before a header tells of it.
+    // What has to be there is looked for, and opened, before a header tells of it.
+    if (plan.hasBody && accelPrefix && (await this.storage.stat(file.id)) === null) throw this.missing(file);
     const sendBytes = plan.hasBody && !accelPrefix && file.fileSize > 0 ? await this.open(file, plan.range) : null;
     reply.headers({
       ...INERT,
@@ -55,7 +56,6 @@ export class DownloadsService {
       'Content-Type': file.contentType,
       'Content-Disposition': contentDisposition,
     });
-    if (plan.hasBody && accelPrefix && (await this.storage.stat(file.id)) === null) throw this.missing(file);
     if (plan.hasBody && accelPrefix) return this.sendByProxy(file, accelPrefix, reply);
     if (sendBytes) return this.sendDirectly(plan.status, sendBytes, reply);
     // Fastify takes the length of a HEAD's answer from its body, but for a stream.
