@@ -1,3 +1,4 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from './app.setup.js';
 import { loadConfig, readDotenvFile } from './config/load-config.js';
 import { joinDatabase, openDatabase } from './database/open-database.js';
@@ -20,35 +21,36 @@ export async function runMigrations(): Promise<void> {
 
 /** `gatehouse openapi`. The document is made from the running program, so it wants the same database as a start. */
 export async function printOpenApi(): Promise<void> {
-  readDotenvFile();
-  const config = loadConfig({ ...process.env, LOG_LEVEL: 'warn' });
-  const database = await openDatabase(config, {
-    log: () => {},
-    onServerExit: () => say('The embedded PostgreSQL has stopped'),
-  });
-  try {
-    const app = await createApp(config, database.connection, createLogger(config));
+  await withApp(openDatabase, async (app) => {
     process.stdout.write(`${JSON.stringify(createDocument(app), null, 2)}\n`);
-    await app.close();
-  } finally {
-    await database.close();
-  }
+  });
 }
 
 /** `gatehouse storage:check`. Answers with the exit code. */
-export async function checkStorage(isRepair: boolean): Promise<number> {
+export function checkStorage(isRepair: boolean): Promise<number> {
+  return withApp(joinDatabase, async (app) => {
+    const { lines, isClean } = await app.get(StorageCheck).run(isRepair);
+    process.stdout.write(`${lines.join('\n')}\n`);
+    return isClean ? 0 : 1;
+  });
+}
+
+/** The application on its database, without listening, and closed again when the work is done. */
+async function withApp<T>(
+  reachDatabase: typeof openDatabase,
+  work: (app: NestFastifyApplication) => Promise<T>,
+): Promise<T> {
   readDotenvFile();
   const config = loadConfig({ ...process.env, LOG_LEVEL: 'warn' });
-  const database = await joinDatabase(config, {
+  const database = await reachDatabase(config, {
     log: () => {},
     onServerExit: () => say('The embedded PostgreSQL has stopped'),
   });
   try {
     const app = await createApp(config, database.connection, createLogger(config));
-    const { lines, isClean } = await app.get(StorageCheck).run(isRepair);
-    process.stdout.write(`${lines.join('\n')}\n`);
+    const result = await work(app);
     await app.close();
-    return isClean ? 0 : 1;
+    return result;
   } finally {
     await database.close();
   }

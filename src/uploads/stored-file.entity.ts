@@ -1,7 +1,5 @@
 import { Column, Entity, ForeignKey, PrimaryColumn } from 'typeorm';
-
-/** PostgreSQL's bigint arrives as text; sizes stay below 2^53. */
-const bigintAsNumber = { to: (value: number) => value, from: (value: string) => Number(value) };
+import { bigintAsNumber } from '../database/bigint-column.js';
 
 /** A file that is whole and durable. A pending upload has a row, too, but is nobody's file yet: see `ReservationsRepository`. */
 @Entity('uploads')

@@ -1,9 +1,7 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
+import { bigintAsNumber } from '../database/bigint-column.js';
 import type { Account } from '../common/auth/principal.js';
 import type { Role } from '../common/auth/role.js';
-
-/** PostgreSQL's bigint arrives as text; these counts stay far below 2^53. */
-const bigintAsNumber = { to: (value: number) => value, from: (value: string) => Number(value) };
 
 @Entity('users')
 export class User implements Account {

@@ -30,14 +30,12 @@ export class BlobRemover {
   }
 
   /** Everything on the list. */
-  async removeAll(): Promise<number> {
-    let removed = 0;
-    for (let batch = BATCH; batch === BATCH; removed += batch) {
+  async removeAll(): Promise<void> {
+    for (let batch = BATCH; batch === BATCH;) {
       const ids = await this.listed();
       batch = ids.length;
       if (batch > 0) await this.removeAndForget(ids);
     }
-    return removed;
   }
 
   private async removeAndForget(ids: readonly string[]): Promise<void> {

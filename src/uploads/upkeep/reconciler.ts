@@ -1,7 +1,7 @@
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { BlobRemover } from '../storage/blob-remover.js';
 import { BlobStorage } from '../storage/blob-storage.js';
-import { type Finding, StorageInspector } from './storage-inspector.js';
+import { type Finding, keyOf, StorageInspector } from './storage-inspector.js';
 import { type KnownUpload, UpkeepRepository } from './upkeep.repository.js';
 
 /** Often enough that what a killed process left is gone within a minute of the next start. */
@@ -128,5 +128,4 @@ export class Reconciler implements OnApplicationShutdown {
 export const isOldEnough = (finding: Finding) =>
   finding.kind !== 'orphan' || Date.now() - finding.modifiedAt.getTime() > ORPHAN_AGE_MIN_MS;
 
-const nameOf = (finding: Finding) =>
-  `${finding.kind} ${finding.kind === 'missing' ? finding.file.id : 'key' in finding ? finding.key : ''}`;
+const nameOf = (finding: Finding) => `${finding.kind} ${keyOf(finding)}`;

@@ -14,6 +14,9 @@ export type Finding =
   /** Something in the storage that Gatehouse has not put there. */
   | { readonly kind: 'foreign'; readonly key: string };
 
+/** What a finding is about: an id, or what somebody else has called it. */
+export const keyOf = (finding: Finding): string => ('key' in finding ? finding.key : finding.file.id);
+
 const PAGE = 500;
 
 /** Compares storage and database in pages, so that neither memory nor the event loop notices how many files there are. */
@@ -32,7 +35,7 @@ export class StorageInspector {
   /** Files come and go while one looks: whether a finding is one still. */
   async isStillSo(finding: Finding): Promise<boolean> {
     if (finding.kind === 'foreign') return true;
-    const id = finding.kind === 'orphan' ? finding.key : finding.file.id;
+    const id = keyOf(finding);
     const row = (await this.repository.findKnown([id])).get(id);
     if (finding.kind === 'orphan') return !row && !(await this.repository.isToBeRemoved(id));
     const blob = await this.storage.stat(id);
