@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { byteLength } from '../storage/files.js';
 import type { HashLane } from './hash-workers.js';
 
 /** A file this small is hashed in place: a tenth of a millisecond, which sending it elsewhere would cost as well. */
@@ -25,7 +26,7 @@ export class FileHash {
 
   /** The chunks have been written to the file from `position` on; the first `IN_PLACE_MAX` bytes of all stay in one file. */
   add(chunks: readonly Buffer[], fd: number, position: number): void {
-    const size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    const size = byteLength(chunks);
     if (!this.lane && this.length + size <= IN_PLACE_MAX) for (const chunk of chunks) this.inPlace.update(chunk);
     else this.addWritten(fd, this.lane ? position : position - this.length, position + size);
     this.length += size;

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import type { BlobWriter } from '../storage/blob-storage.js';
+import { byteLength } from '../storage/files.js';
 import { FileTooLargeError } from '../uploads.errors.js';
 import { detectSignature, resolveType, SIGNATURE_HEAD_BYTES } from './file-type.js';
 import { TextCheck } from './text-check.js';
@@ -69,7 +70,7 @@ export class IncomingFile {
   }
 
   private async take(chunks: readonly Buffer[]): Promise<void> {
-    const size = chunks.reduce((sum, chunk) => sum + chunk.length, this.writer.offset);
+    const size = this.writer.offset + byteLength(chunks);
     if (size > this.rules.maxBytes) throw new FileTooLargeError(this.rules.maxBytes);
     await this.rules.reserve?.(size);
     await this.writer.write(chunks);

@@ -32,9 +32,11 @@ export async function statIfThere(path: string) {
   }
 }
 
+export const byteLength = (chunks: readonly Buffer[]): number => chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+
 /** Writes all bytes of the chunks at `position`; answers how many they are. */
 export async function writeAll(file: FileHandle, chunks: readonly Buffer[], position: number): Promise<number> {
-  const size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  const size = byteLength(chunks);
   let { bytesWritten } = await file.writev(chunks as Buffer[], position);
   // A nearly full disk takes a part and fails on the rest.
   for (const rest = bytesWritten < size ? Buffer.concat(chunks) : null; rest && bytesWritten < size;)
