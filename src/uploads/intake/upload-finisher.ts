@@ -39,7 +39,11 @@ export class UploadFinisher {
     const contentType = await file.resolveType();
     const size = file.writer.offset;
     // What was reserved too much is given back while the disk is busy, so that the commit below changes nothing that others wait for.
-    const [sha256] = await Promise.all([this.publish(file.writer, id), this.reservations.shrink(id, ownerId, size)]);
+    const shrinking = this.reservations.shrink(id, ownerId, size);
+    // Told below; until then it is nobody's. Whoever cleans up after a failure finds no rename under way.
+    shrinking.catch(() => undefined);
+    const sha256 = await this.publish(file.writer, id);
+    await shrinking;
     const { filename } = file.claims;
     const stored = await this.reservations.publish({ id, ownerId, filename, contentType, size, sha256, description });
     if (!stored) throw new ServiceUnavailableError(INCOMPLETE);
