@@ -3,15 +3,14 @@ import type { IncomingMessage } from 'node:http';
 import { Injectable, Logger } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import { UnsupportedMediaTypeError } from '../../common/errors/errors.js';
-import { RequestValidationPipe } from '../../common/validation/request-validation.pipe.js';
 import { AppConfig } from '../../config/app-config.js';
-import { UploadFieldsDto } from '../dto/upload-fields.dto.js';
 import { ReservationsRepository } from '../reservations.repository.js';
 import { BlobStorage } from '../storage/blob-storage.js';
 import type { StoredFile } from '../stored-file.entity.js';
 import { FileTooLargeError, MissingFileError, QuotaExceededError, UploadInterruptedError } from '../uploads.errors.js';
 import { toDisplayName } from './file-name.js';
 import { refuseEarly } from './file-type.js';
+import { validateFields } from './form-fields.js';
 import { IncomingFile } from './incoming-file.js';
 import { LEASE_SECONDS, LiveUploads } from './live-uploads.js';
 import { type FilePart, readMultipart } from './multipart.js';
@@ -37,7 +36,6 @@ interface Pending {
 @Injectable()
 export class UploadIntake {
   private readonly logger = new Logger(UploadIntake.name);
-  private readonly validation = new RequestValidationPipe();
 
   constructor(
     private readonly reservations: ReservationsRepository,
@@ -73,10 +71,7 @@ export class UploadIntake {
     try {
       invite();
       const fields = await readMultipart(request, (part) => this.takeFile(pending, part), interrupted);
-      const { description } = (await this.validation.transform(fields, {
-        type: 'body',
-        metatype: UploadFieldsDto,
-      })) as UploadFieldsDto;
+      const { description } = await validateFields(fields);
       if (!pending.file || pending.file.isNothing) throw new MissingFileError();
       return await this.finisher.finish(pending.file, { ...pending, description: description ?? null });
     } catch (error) {

@@ -4,11 +4,10 @@ import type { Readable } from 'node:stream';
 import { Injectable, Logger } from '@nestjs/common';
 import { DataStore, Upload } from '@tus/utils';
 import { AppError } from '../../common/errors/app-error.js';
-import { RequestValidationPipe } from '../../common/validation/request-validation.pipe.js';
 import { AppConfig } from '../../config/app-config.js';
-import { UploadFieldsDto } from '../dto/upload-fields.dto.js';
 import { toDisplayName } from '../intake/file-name.js';
 import { refuseEarly } from '../intake/file-type.js';
+import { validateFields } from '../intake/form-fields.js';
 import { IncomingFile } from '../intake/incoming-file.js';
 import { LiveUploads } from '../intake/live-uploads.js';
 import { TextCheck, type TextCheckState } from '../intake/text-check.js';
@@ -52,7 +51,6 @@ export class ResumableUploads extends DataStore {
   override extensions = ['creation', 'creation-with-upload', 'expiration', 'termination', 'checksum'];
   readonly calls = new AsyncLocalStorage<ResumableCall>();
   private readonly logger = new Logger(ResumableUploads.name);
-  private readonly validation = new RequestValidationPipe();
 
   constructor(
     private readonly reservations: ReservationsRepository,
@@ -68,10 +66,7 @@ export class ResumableUploads extends DataStore {
   override async create(upload: Upload): Promise<Upload> {
     const { allowedTypes, resumableSeconds: ttlSeconds } = this.config.uploads;
     const { filename: name, filetype, name: otherName, type, description: given } = upload.metadata ?? {};
-    const { description } = (await this.validation.transform(given ? { description: given } : {}, {
-      type: 'body',
-      metatype: UploadFieldsDto,
-    })) as UploadFieldsDto;
+    const { description } = await validateFields(given ? { description: given } : {});
     const filename = toDisplayName(name ?? otherName ?? undefined);
     const contentType = (filetype ?? type ?? '').slice(0, 127);
     refuseEarly(contentType, filename, allowedTypes);
