@@ -6,6 +6,10 @@ import { CreateUploads1763700004000 } from './1763700004000-create-uploads.js';
 import { AccountUploads1763700005000 } from './1763700005000-account-uploads.js';
 import { IndexUploadLists1763700006000 } from './1763700006000-index-upload-lists.js';
 import { CountUsersByRow1763700007000 } from './1763700007000-count-users-by-row.js';
+import { CreateChannels1763700008000 } from './1763700008000-create-channels.js';
+import { AnnounceAccessChanges1763700009000 } from './1763700009000-announce-access-changes.js';
+import { CreatePresence1763700010000 } from './1763700010000-create-presence.js';
+import { CreateVolatileMessages1763700011000 } from './1763700011000-create-volatile-messages.js';
 
 /** In their order. A test compares the list with the folder. */
 export const migrations = [
@@ -17,4 +21,8 @@ export const migrations = [
   AccountUploads1763700005000,
   IndexUploadLists1763700006000,
   CountUsersByRow1763700007000,
+  CreateChannels1763700008000,
+  AnnounceAccessChanges1763700009000,
+  CreatePresence1763700010000,
+  CreateVolatileMessages1763700011000,
 ];

@@ -3,6 +3,7 @@ import { APP_FILTER, APP_GUARD, APP_PIPE, RouterModule } from '@nestjs/core';
 import { AuthModule } from './auth/auth.module.js';
 import { AccessGuard } from './auth/guards/access.guard.js';
 import { RolesGuard } from './auth/guards/roles.guard.js';
+import { BroadcastingModule } from './broadcasting/broadcasting.module.js';
 import { RequestValidationPipe } from './common/validation/request-validation.pipe.js';
 import { EventsModule } from './common/events/domain-events.js';
 import type { AppConfig } from './config/app-config.js';
@@ -18,7 +19,7 @@ import { UploadsModule } from './uploads/uploads.module.js';
 import { UsersModule } from './users/users.module.js';
 
 /** Features under `/api/v1`. */
-const FEATURES = [UsersModule, AuthModule, UploadsModule];
+const FEATURES = [UsersModule, AuthModule, UploadsModule, BroadcastingModule];
 
 @Module({})
 export class AppModule {

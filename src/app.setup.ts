@@ -2,6 +2,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
 import { AppModule } from './app.module.js';
+import { SocketServerAdapter } from './broadcasting/gateway/socket-server.adapter.js';
 import { AppConfig } from './config/app-config.js';
 import type { Connection } from './database/connection.js';
 import { addBodyHooks } from './server/body.hooks.js';
@@ -31,6 +32,7 @@ export async function createApp(
       abortOnError: false,
     },
   );
+  app.useWebSocketAdapter(new SocketServerAdapter(app, config));
   configureApp(app, logger);
   await app.init();
   await app.getHttpAdapter().getInstance().ready();

@@ -65,5 +65,18 @@ export abstract class AppConfig {
     readonly directory: string;
     readonly s3: S3Config | null;
   };
+  abstract readonly broadcasting: {
+    readonly retentionSeconds: number;
+    readonly retentionCount: number;
+    readonly redisUrl: string | null;
+    /** Live connections of one user on this node. */
+    readonly connectionsMax: number;
+    /** Channels of one connection. */
+    readonly subscriptionsMax: number;
+    /** Events of one connection; on whatever `RATE_LIMIT_ENABLED` says. */
+    readonly eventRate: Limit;
+    /** What may wait for a reader. */
+    readonly bufferBytes: number;
+  };
   abstract readonly log: { readonly level: string; readonly isPretty: boolean };
 }

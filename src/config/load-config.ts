@@ -81,6 +81,15 @@ function toConfig(env: Environment): AppConfig {
       directory: join(dataDir, 'files'),
       s3: env.STORAGE_DRIVER === 's3' ? s3Config(env) : null,
     },
+    broadcasting: {
+      retentionSeconds: required('BROADCAST_RETENTION_SECONDS'),
+      retentionCount: required('BROADCAST_RETENTION_COUNT'),
+      redisUrl: env.REDIS_URL ?? null,
+      connectionsMax: required('SOCKET_CONNECTIONS'),
+      subscriptionsMax: required('SOCKET_SUBSCRIPTIONS'),
+      eventRate: required('SOCKET_EVENT_RATE'),
+      bufferBytes: required('SOCKET_BUFFER'),
+    },
     log: {
       level: required('LOG_LEVEL'),
       isPretty: (env.LOG_FORMAT ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty',

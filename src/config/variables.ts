@@ -26,8 +26,8 @@ export const variables = {
   DATABASE_POOL_SIZE: integer({ fallback: '10', min: 2, max: 500, description: 'Database connections of one process' }),
   REDIS_URL: url(['redis', 'rediss'], {
     secret: true,
-    whenUnset: 'in-process',
-    description: 'Shared rate limits, cross-node sockets and invalidation',
+    whenUnset: 'by the database',
+    description: 'Carries volatile messages between nodes',
   }),
   JWT_SECRET: text({
     secret: true,
@@ -85,6 +85,25 @@ export const variables = {
     min: 1,
     max: 10_000_000,
     description: 'How many messages a channel keeps',
+  }),
+  SOCKET_CONNECTIONS: integer({
+    fallback: '50',
+    min: 1,
+    max: 1_000_000,
+    description: 'Live connections (sockets and event streams) of one user on one node',
+  }),
+  SOCKET_SUBSCRIPTIONS: integer({
+    fallback: '100',
+    min: 1,
+    max: 100_000,
+    description: 'Channels that one socket may subscribe to',
+  }),
+  SOCKET_EVENT_RATE: limit({ fallback: '100/10', description: 'Events that one socket may send' }),
+  SOCKET_BUFFER: integer({
+    fallback: '1048576',
+    min: 65_536,
+    max: 1_073_741_824,
+    description: 'A reader that is so far behind is cut, and can resume; bytes',
   }),
   STORAGE_DRIVER: oneOf(['local', 's3'], { fallback: 'local', description: 'Where files live' }),
   S3_ENDPOINT: url(['http', 'https'], { whenUnset: "the provider's own", description: 'S3 service' }),
@@ -195,9 +214,6 @@ export const variables = {
  * A feature that starts to read a variable takes it off this list.
  */
 export const reservedVariables: ReadonlySet<VariableName> = new Set<VariableName>([
-  'REDIS_URL',
-  'BROADCAST_RETENTION_SECONDS',
-  'BROADCAST_RETENTION_COUNT',
   'SMTP_URL',
   'MAIL_FROM',
   'MAIL_VERIFY_URL',

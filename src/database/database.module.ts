@@ -2,6 +2,7 @@ import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AppConfig } from '../config/app-config.js';
 import { CONNECTION, dataSourceOptions, type Connection } from './connection.js';
+import { DatabaseListener } from './database-listener.js';
 import { PreparedStatements } from './prepared-statements.js';
 
 @Global()
@@ -21,8 +22,8 @@ export class DatabaseModule {
           }),
         }),
       ],
-      providers: [PreparedStatements, { provide: CONNECTION, useValue: connection }],
-      exports: [PreparedStatements, CONNECTION],
+      providers: [PreparedStatements, DatabaseListener, { provide: CONNECTION, useValue: connection }],
+      exports: [PreparedStatements, DatabaseListener, CONNECTION],
     };
   }
 }

@@ -1,11 +1,10 @@
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import type { FastifyServerOptions } from 'fastify';
 import { errorBody } from '../common/errors/error-body.js';
 import { STATUS_OF } from '../common/errors/status.js';
 import type { AppConfig } from '../config/app-config.js';
-import type { TrustedProxies } from '../config/variable.js';
+import { trustRule } from '../config/trusted-proxies.js';
 import { toAppError } from './errors/to-app-error.js';
 import { newRequestId, requestIdMaker } from './request-id.js';
 import { rewriteUrl } from './rewrite-url.js';
@@ -39,12 +38,6 @@ export function createHttpAdapter({ http }: Pick<AppConfig, 'http'>): FastifyAda
     clientErrorHandler: answerUnparsable,
     skipMiddie: true,
   });
-}
-
-/** The typings want a function where Fastify takes a number: whether the proxy that many hops away is believed. */
-function trustRule(trusted: TrustedProxies): FastifyServerOptions['trustProxy'] {
-  if (typeof trusted === 'number') return (_address, hop) => hop < trusted;
-  return trusted === false ? false : [...trusted];
 }
 
 const PARSER_STATUS: Record<string, number> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 };

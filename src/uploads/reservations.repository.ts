@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { Repository } from 'typeorm';
+import { type EntityManager, Repository } from 'typeorm';
 import { AppConfig } from '../config/app-config.js';
 import type { ResumePoint } from './storage/blob-storage.js';
 import { StoredFile } from './stored-file.entity.js';
@@ -60,6 +60,12 @@ export class ReservationsRepository {
     @InjectRepository(StoredFile) private readonly rows: Repository<StoredFile>,
     private readonly config: AppConfig,
   ) {}
+
+  transaction<T>(work: (reservations: ReservationsRepository, tx: EntityManager) => Promise<T>): Promise<T> {
+    return this.rows.manager.transaction((tx) =>
+      work(new ReservationsRepository(tx.getRepository(StoredFile), this.config), tx),
+    );
+  }
 
   /**
    * Takes the bytes from the owner's quota and the total, in one conditional statement; `false` when either has no room. Of a resumable

@@ -31,12 +31,16 @@ export class UsersRepository {
     return new UsersRepository(tx.getRepository(User));
   }
 
-  transaction<T>(work: (users: UsersRepository) => Promise<T>): Promise<T> {
-    return this.rows.manager.transaction((tx) => work(this.within(tx)));
+  transaction<T>(work: (users: UsersRepository, tx: EntityManager) => Promise<T>): Promise<T> {
+    return this.rows.manager.transaction((tx) => work(this.within(tx), tx));
   }
 
   findById(id: string): Promise<User | null> {
     return this.rows.findOneBy({ id });
+  }
+
+  findAll(ids: readonly string[]): Promise<User[]> {
+    return this.rows.find({ where: { id: In([...ids]) }, order: { id: 'ASC' } });
   }
 
   findByEmailWithPassword(email: string): Promise<User | null> {
@@ -113,8 +117,7 @@ export class UsersRepository {
   ): Promise<{ users: User[]; total: number }> {
     const { ids, total } =
       search === null ? await this.pageOfAll(scope, window) : await this.pageOfMatches(scope, search, window);
-    const users = await this.rows.find({ where: { id: In(ids) }, order: { id: 'ASC' } });
-    return { users, total };
+    return { users: await this.findAll(ids), total };
   }
 
   /** A page deep in the list is found in an index alone; the total is read from the counters that the database keeps. */

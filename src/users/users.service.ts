@@ -4,6 +4,7 @@ import type { Account, Principal } from '../common/auth/principal.js';
 import type { Role } from '../common/auth/role.js';
 import { ForbiddenError } from '../common/errors/errors.js';
 import { PasswordsDifferError, WeakPasswordError } from '../common/errors/rule-error.js';
+import { DomainEvents } from '../common/events/domain-events.js';
 import type { PageWindow } from '../common/http/page.js';
 import { brokenPasswordRules } from '../common/validation/password-policy.js';
 import { AppConfig } from '../config/app-config.js';
@@ -19,6 +20,7 @@ import {
   UserNotFoundError,
   WrongPasswordError,
 } from './users.errors.js';
+import { UserUpdatedEvent } from './users.events.js';
 import { UsersRepository } from './users.repository.js';
 
 export interface NewAccount {
@@ -45,6 +47,7 @@ export class UsersService {
     private readonly users: UsersRepository,
     private readonly hasher: PasswordHasher,
     private readonly verifier: PasswordVerifier,
+    private readonly events: DomainEvents,
     private readonly config: AppConfig,
   ) {}
 
@@ -72,6 +75,11 @@ export class UsersService {
     return user?.isActive ? user : null;
   }
 
+  /** Those of the ids that there are, in the order of ids. */
+  findAll(ids: readonly string[]): Promise<Account[]> {
+    return this.users.findAll(ids);
+  }
+
   /** Admins see everybody and search emails too; others see the active users. */
   list(
     caller: Principal,
@@ -86,13 +94,18 @@ export class UsersService {
   /** For the owner and admins. A new address is not verified; the same one written otherwise stays so. */
   async update(caller: Principal, id: string, changes: AccountChanges): Promise<Account> {
     refuseUnlessOwnerOrAdmin(caller, id);
-    return this.users.transaction(async (users) => {
+    if (Object.values(changes).every((value) => value === undefined)) return this.get(id);
+    const event = await this.users.transaction(async (users, tx) => {
       const present = await users.findForUpdate(id);
       if (!present) throw new UserNotFoundError();
-      if (Object.values(changes).every((value) => value === undefined)) return present;
       const isNewAddress = changes.email !== undefined && changes.email.toLowerCase() !== present.email.toLowerCase();
-      return users.update(present, isNewAddress ? { ...changes, isVerified: false } : changes);
+      const account = await users.update(present, isNewAddress ? { ...changes, isVerified: false } : changes);
+      const updated = new UserUpdatedEvent(account);
+      await this.events.record(tx, updated);
+      return updated;
     });
+    this.events.emit(event);
+    return event.account;
   }
 
   /** For the owner and admins. Sessions go with the account. @throws LastAdminError */

@@ -1,7 +1,8 @@
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { policyOf } from '../../common/auth/access.decorator.js';
-import type { Principal } from '../../common/auth/principal.js';
+import type { AccessClaims } from '../../common/auth/access-claims.js';
+import { carrierOf, isSocketEvent } from '../../common/auth/caller.js';
 import { ForbiddenError, InvalidCredentialsError, NotAuthenticatedError } from '../../common/errors/errors.js';
 import type { GatehouseRequest } from '../../common/http/request.js';
 import { AccessService } from '../access.service.js';
@@ -20,16 +21,22 @@ export class AccessGuard implements CanActivate {
     const policy = policyOf(this.reflector, context);
     if (!policy) throw new ForbiddenError();
     if (policy.kind === 'public') return true;
-    const request = context.switchToHttp().getRequest<GatehouseRequest>();
-    const principal = await this.identify(request);
-    if (principal) request.principal = principal;
+    const carrier = carrierOf(context);
+    const claims = this.claimsOf(context);
+    const principal = claims && (await this.access.principalOf(claims));
+    if (principal) carrier.principal = principal;
     else if (policy.kind !== 'optional')
-      throw hasCredentials(request) ? new InvalidCredentialsError() : new NotAuthenticatedError();
+      throw hasTried(context) ? new InvalidCredentialsError() : new NotAuthenticatedError();
     return true;
   }
 
-  private async identify(request: GatehouseRequest): Promise<Principal | null> {
-    const claims = this.tokens.claimsOf(request);
-    return claims && this.access.principalOf(claims);
+  /** A socket has shown its token when it connected; a request shows it each time. */
+  private claimsOf(context: ExecutionContext): AccessClaims | null {
+    return isSocketEvent(context)
+      ? (carrierOf(context).accessClaims ?? null)
+      : this.tokens.claimsOf(context.switchToHttp().getRequest<GatehouseRequest>());
   }
 }
+
+const hasTried = (context: ExecutionContext): boolean =>
+  isSocketEvent(context) || hasCredentials(context.switchToHttp().getRequest<GatehouseRequest>());

@@ -1,8 +1,8 @@
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { policyOf } from '../../common/auth/access.decorator.js';
+import { carrierOf } from '../../common/auth/caller.js';
 import { ForbiddenError } from '../../common/errors/errors.js';
-import type { GatehouseRequest } from '../../common/http/request.js';
 
 /** After the access guard: of those whom it knows, lets in the holders of the roles that the route asks for. */
 @Injectable()
@@ -12,7 +12,7 @@ export class RolesGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const policy = policyOf(this.reflector, context);
     if (policy?.kind !== 'roles') return true;
-    const role = context.switchToHttp().getRequest<GatehouseRequest>().principal?.role;
+    const role = carrierOf(context).principal?.role;
     if (!role || !policy.roles.includes(role)) throw new ForbiddenError();
     return true;
   }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, Not, Repository } from 'typeorm';
+import type { Role } from '../../common/auth/role.js';
 import type { PageWindow } from '../../common/http/page.js';
 import { Session } from './session.entity.js';
 
@@ -50,6 +51,16 @@ export class SessionsRepository {
       .limit(limit)
       .getManyAndCount();
     return { sessions, total };
+  }
+
+  /** The roles that the users of these sessions have now; those that have ended, or whose account is disabled, are left out. */
+  async findLiveRoles(ids: readonly string[]): Promise<Map<string, Role>> {
+    const rows = await this.rows.query<{ id: string; role: Role }[]>(
+      `SELECT s.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+       WHERE s.id = ANY ($1) AND s.expires_at > now() AND u.is_active`,
+      [ids],
+    );
+    return new Map(rows.map(({ id, role }) => [id, role]));
   }
 
   async delete(id: string): Promise<void> {

@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
+import type { Role } from '../../common/auth/role.js';
 import type { ClientInfo } from '../../common/http/client-info.js';
 import type { PageWindow } from '../../common/http/page.js';
 import { AppConfig } from '../../config/app-config.js';
@@ -93,6 +94,11 @@ export class SessionsService {
 
   list(userId: string, window: PageWindow): Promise<{ sessions: Session[]; total: number }> {
     return this.sessions.listOwn(userId, window);
+  }
+
+  /** By session, for those that are alive. */
+  rolesOf(sessionIds: readonly string[]): Promise<Map<string, Role>> {
+    return this.sessions.findLiveRoles(sessionIds);
   }
 
   /** @throws SessionNotFoundError for another user's session too */

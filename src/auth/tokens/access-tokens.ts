@@ -10,6 +10,9 @@ import { AppConfig } from '../../config/app-config.js';
 /** What every access token must say, whoever checks it: the guard, a socket's handshake, the Passport strategy. */
 export const ACCESS_TOKEN_RULES = { algorithm: 'HS256', issuer: 'gatehouse', audience: 'gatehouse-api' } as const;
 
+/** What a stream ticket says instead. The key is the same, the audience is not: neither is taken for the other. */
+const STREAM_TICKET_RULES = { audience: 'gatehouse-stream', ttlSeconds: 60 } as const;
+
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Tokens whose signature was checked before; about 10 MB when full. */
 const VERIFIED_MAX = 10_000;
@@ -31,6 +34,10 @@ export class AccessTokens {
     return this.config.tokens.accessTtlSeconds;
   }
 
+  get ticketTtlSeconds(): number {
+    return STREAM_TICKET_RULES.ttlSeconds;
+  }
+
   issue(user: { id: string; role: Role }, sessionId: string): string {
     return this.jwt.sign({ sid: sessionId, role: user.role }, { subject: user.id, jwtid: randomUUID() });
   }
@@ -40,23 +47,41 @@ export class AccessTokens {
     if (token.length > TOKEN_LENGTH_MAX) return null;
     const known = this.verified.get(token);
     if (known) return known.exp * 1000 > Date.now() ? known : null;
-    try {
-      const claims: unknown = this.jwt.verify(token);
-      if (!isAccessClaims(claims)) return null;
-      this.verified.set(token, claims);
-      return claims;
-    } catch {
-      return null;
-    }
+    const claims = this.read(token, ACCESS_TOKEN_RULES.audience);
+    if (claims) this.verified.set(token, claims);
+    return claims;
   }
 
-  /** The claims of a request's bearer token, worked out once. */
+  /** For a URL, which logs and histories keep and where a token must never be: it opens event streams, for a minute. */
+  issueTicket(user: { id: string; role: Role }, sessionId: string): string {
+    const { audience, ttlSeconds: expiresIn } = STREAM_TICKET_RULES;
+    return this.jwt.sign({ sid: sessionId, role: user.role }, { subject: user.id, audience, expiresIn });
+  }
+
+  /** `exp` is not the ticket's own: what it opens may last as long as by an access token issued now. */
+  verifyTicket(ticket: string): AccessClaims | null {
+    if (ticket.length > TOKEN_LENGTH_MAX) return null;
+    const claims = this.read(ticket, STREAM_TICKET_RULES.audience);
+    return claims && { ...claims, exp: Math.floor(Date.now() / 1000) + this.ttlSeconds };
+  }
+
+  /** The claims of a request's bearer token, or of its ticket on a route that takes one; worked out once. */
   claimsOf(request: GatehouseRequest): AccessClaims | null {
     if (request.accessClaims === undefined) {
       const token = bearerToken(request);
-      request.accessClaims = token ? this.verify(token) : null;
+      const ticket = ticketOf(request);
+      request.accessClaims = token ? this.verify(token) : ticket === null ? null : this.verifyTicket(ticket);
     }
     return request.accessClaims;
+  }
+
+  private read(token: string, audience: string): AccessClaims | null {
+    try {
+      const claims: unknown = this.jwt.verify(token, { audience });
+      return isAccessClaims(claims) ? claims : null;
+    } catch {
+      return null;
+    }
   }
 }
 
@@ -67,9 +92,16 @@ export function bearerToken(request: GatehouseRequest): string | null {
   return header.slice(7).trim() || null;
 }
 
+/** A header, good or bad, comes first. */
+function ticketOf(request: GatehouseRequest): string | null {
+  if (!request.routeOptions.config.acceptsTicket || request.headers.authorization !== undefined) return null;
+  const { ticket } = request.query as { ticket?: unknown };
+  return typeof ticket === 'string' ? ticket : null;
+}
+
 /** Whether the request tries to say who it is, however badly. */
 export const hasCredentials = (request: GatehouseRequest): boolean =>
-  bearerToken(request) !== null || request.headers['x-api-key'] !== undefined;
+  bearerToken(request) !== null || request.headers['x-api-key'] !== undefined || ticketOf(request) !== null;
 
 function isAccessClaims(claims: unknown): claims is AccessClaims {
   const { sub, sid, exp } = (claims ?? {}) as Record<string, unknown>;

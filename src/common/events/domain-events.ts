@@ -1,19 +1,40 @@
 import { Global, Injectable, Logger, Module } from '@nestjs/common';
+import type { EntityManager } from 'typeorm';
 
 type EventClass<Event> = abstract new (...args: never[]) => Event;
 type Listener<Event> = (event: Event) => unknown;
+type Recorder<Event> = (event: Event, tx: EntityManager) => Promise<void>;
 
 /**
  * What features tell each other without knowing each other. Events are emitted after the commit of what they tell, and whoever listens
- * cannot fail the request that it happened in.
+ * cannot fail the request that it happened in. Who has to write something together with the change listens `during` it.
  */
 @Injectable()
 export class DomainEvents {
   private readonly logger = new Logger(DomainEvents.name);
   private readonly listeners = new Map<unknown, Listener<never>[]>();
+  private readonly recorders = new Map<unknown, Recorder<never>[]>();
 
   on<Event extends object>(type: EventClass<Event>, listener: Listener<Event>): void {
     this.listeners.set(type, [...(this.listeners.get(type) ?? []), listener]);
+  }
+
+  /**
+   * Listens in the transaction of the change that an event tells of: what it writes commits or rolls back with the change; if it throws,
+   * the change fails. A query that has failed must throw: PostgreSQL commits nothing after it, and says so to nobody.
+   */
+  during<Event extends object>(type: EventClass<Event>, listener: Recorder<Event>): void {
+    this.recorders.set(type, [...(this.recorders.get(type) ?? []), listener]);
+  }
+
+  /** Whether anybody listens `during` it; otherwise a change of one statement needs no transaction around it. */
+  isRecorded(type: EventClass<object>): boolean {
+    return this.recorders.has(type);
+  }
+
+  /** Tells those who write in the same transaction, as its last step: they lock rows of their own. `emit()` follows after the commit. */
+  async record(tx: EntityManager, event: object): Promise<void> {
+    for (const listener of this.recorders.get(event.constructor) ?? []) await (listener as Recorder<object>)(event, tx);
   }
 
   emit(event: object): void {

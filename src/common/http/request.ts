@@ -15,6 +15,8 @@ export interface RouteSettings {
   streamedBody?: string;
   /** What a 429 of this route says. */
   rateLimitMessage?: string;
+  /** A stream ticket in the query (`ticket`) says who the caller is, when no header does. */
+  acceptsTicket?: boolean;
 }
 
 declare module 'fastify' {
@@ -24,6 +26,6 @@ declare module 'fastify' {
 
 export interface GatehouseRequest extends FastifyRequest {
   principal?: Principal;
-  /** The verified claims of the bearer token, `null` when there is none or it is bad; read once a request. */
+  /** The verified claims of the bearer token or ticket, `null` when there is none or it is bad; read once a request. */
   accessClaims?: AccessClaims | null;
 }

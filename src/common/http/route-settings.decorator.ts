@@ -29,3 +29,6 @@ export const CredentialsBody = (options: { acceptsForm?: boolean } = {}) =>
 
 /** The route reads its body itself, of this media type and of any length. It is called when nothing but the headers has come. */
 export const StreamedBody = (mediaType: string) => settings({ streamedBody: mediaType });
+
+/** For browsers' EventSource, which cannot send a header: the query may carry a stream ticket instead. */
+export const AcceptsTicket = () => settings({ acceptsTicket: true });

@@ -1,6 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
 import { Transform } from 'class-transformer';
-import { IsEmail, IsInt, IsString, Matches, Max, Min, ValidateBy, ValidateIf } from 'class-validator';
+import { Allow, IsEmail, IsInt, IsString, Matches, Max, Min, ValidateBy, ValidateIf } from 'class-validator';
 import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nestjs/swagger';
 
 /** The field may be left out. Unlike `@IsOptional()`, `null` is not leaving it out. */
@@ -75,8 +75,20 @@ export const NewPasswordField = (example = 'SecurePass123!') =>
 export const SecretField = (options: ApiPropertyOptions = {}) =>
   applyDecorators(ApiProperty({ type: String, format: 'password', example: 'SecurePass123!', ...options }), IsString());
 
+const FREE_FORM = 'gatehouse:free-form';
+
+/** Any JSON, at any depth: handed on as it came, and never merged into an object or stored but as JSON. */
+export const FreeForm = () =>
+  applyDecorators(Allow(), (target: object, property?: string | symbol) =>
+    Reflect.defineMetadata(FREE_FORM, [...freeFormFields(target), String(property)], target),
+  );
+
+/** The fields of a DTO's prototype whose content is not looked at. */
+export const freeFormFields = (prototype: object): readonly string[] =>
+  (Reflect.getMetadata(FREE_FORM, prototype) as string[] | undefined) ?? [];
+
 /** No control characters, and nothing that turns the direction of the text around it. */
-const ONE_LINE = /^[^\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]*$/u;
+export const ONE_LINE = /^[^\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]*$/u;
 /** The same, with line breaks and tabs. */
 export const LINES = /^(?:[\t\n\r]|[^\p{Cc}\u202a-\u202e\u2066-\u2069])*$/u;
 

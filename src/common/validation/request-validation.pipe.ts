@@ -3,6 +3,7 @@ import { plainToInstance } from 'class-transformer';
 import { validate, type ValidationError } from 'class-validator';
 import type { ShapeFault } from '../errors/app-error.js';
 import { ValidationFailedError } from '../errors/errors.js';
+import { freeFormFields } from './fields.js';
 import { findTextFaults } from './text-faults.js';
 
 type Source = 'body' | 'query' | 'path';
@@ -26,13 +27,20 @@ export class RequestValidationPipe implements PipeTransform {
       throw failure([{ loc: [source], msg: 'value is not an object', type: 'type_error.object' }]);
     }
     // Before anything else looks at the keys: class-transformer would take a `constructor` in the body for a class.
-    const textFaults = findTextFaults(plain, [source]);
+    const textFaults = findTextFaults(withoutFreeForm(plain, metatype), [source]);
     if (textFaults.length > 0) throw failure(textFaults);
     const dto = toInstance(metatype, plain);
     const errors = await validate(dto, { whitelist: true, forbidNonWhitelisted: true, forbidUnknownValues: false });
     if (errors.length > 0) throw failure(errors.flatMap((error) => shapeFaults(error, [source])));
     return dto;
   }
+}
+
+function withoutFreeForm(plain: object, { prototype }: Type<object>): object {
+  const fields = freeFormFields(prototype as object);
+  return fields.length === 0
+    ? plain
+    : Object.fromEntries(Object.entries(plain).filter(([name]) => !fields.includes(name)));
 }
 
 /**

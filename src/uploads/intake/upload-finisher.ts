@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
 import { ServiceUnavailableError } from '../../common/errors/errors.js';
 import { DomainEvents } from '../../common/events/domain-events.js';
-import { ReservationsRepository } from '../reservations.repository.js';
+import { type FinishedUpload, ReservationsRepository } from '../reservations.repository.js';
 import { BlobRemover } from '../storage/blob-remover.js';
 import { BlobMissingError, BlobStorage, type BlobWriter } from '../storage/blob-storage.js';
 import { isErrno } from '../storage/files.js';
@@ -45,9 +45,10 @@ export class UploadFinisher {
     const sha256 = await this.publish(file.writer, id);
     await shrinking;
     const { filename } = file.claims;
-    const stored = await this.reservations.publish({ id, ownerId, filename, contentType, size, sha256, description });
+    const event = new UploadCompletedEvent({ id, ownerId, filename, contentType, fileSize: size });
+    const stored = await this.commit({ id, ownerId, filename, contentType, size, sha256, description }, event);
     if (!stored) throw new ServiceUnavailableError(INCOMPLETE);
-    this.events.emit(new UploadCompletedEvent({ id, ownerId, filename, contentType, fileSize: size }));
+    this.events.emit(event);
     return stored;
   }
 
@@ -75,6 +76,16 @@ export class UploadFinisher {
         cause: error,
       });
     return isErrno(error, 'ENOSPC', 'EDQUOT', 'EFBIG') ? new DiskFullError(error) : error;
+  }
+
+  /** With whoever writes along in one transaction; alone, the statement is one itself. */
+  private async commit(upload: FinishedUpload, event: UploadCompletedEvent): Promise<StoredFile | null> {
+    if (!this.events.isRecorded(UploadCompletedEvent)) return this.reservations.publish(upload);
+    return this.reservations.transaction(async (reservations, tx) => {
+      const stored = await reservations.publish(upload);
+      if (stored) await this.events.record(tx, event);
+      return stored;
+    });
   }
 
   /** A writer that took over from another has not seen all bytes: then they are read once more. */

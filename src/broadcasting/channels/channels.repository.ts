@@ -1,0 +1,125 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { Repository } from 'typeorm';
+import type { Role } from '../../common/auth/role.js';
+import type { PageWindow } from '../../common/http/page.js';
+import { violatedConstraint } from '../../database/database-errors.js';
+import { type ChannelName, roleChannel, userChannel } from './channel-name.js';
+import { Channel, type PublishPolicy } from './channel.entity.js';
+
+export interface ChannelSettings {
+  readonly publishPolicy?: PublishPolicy;
+  readonly retentionSeconds?: number | null;
+  readonly retentionCount?: number | null;
+}
+
+/** Whose list of channels. */
+export interface Reader {
+  readonly id: string;
+  readonly role: Role;
+}
+
+@Injectable()
+export class ChannelsRepository {
+  constructor(@InjectRepository(Channel) private readonly rows: Repository<Channel>) {}
+
+  find(name: string): Promise<Channel | null> {
+    return this.rows.findOneBy({ name });
+  }
+
+  async findPublishPolicy(name: string): Promise<PublishPolicy | null> {
+    const channel = await this.rows.findOne({ where: { name }, select: { id: true, publishPolicy: true } });
+    return channel?.publishPolicy ?? null;
+  }
+
+  /** The epoch that a channel takes when it comes into being. */
+  async nextEpoch(): Promise<string> {
+    const [{ epoch }] = await this.rows.query<{ epoch: string }[]>('SELECT epoch FROM broadcast_log');
+    return epoch;
+  }
+
+  async epochOf(name: string): Promise<string> {
+    const channel = await this.rows.findOne({ where: { name }, select: { id: true, epoch: true } });
+    return channel?.epoch ?? this.nextEpoch();
+  }
+
+  async isMember(name: string, userId: string): Promise<boolean> {
+    const found = await this.rows.query<unknown[]>(
+      'SELECT 1 FROM channel_members m JOIN channels c ON c.id = m.channel_id WHERE c.name = $1 AND m.user_id = $2',
+      [name, userId],
+    );
+    return found.length > 0;
+  }
+
+  /** Makes the channel if need be; `null` for the channel of a user who does not exist. */
+  async configure({ name }: ChannelName, settings: ChannelSettings): Promise<Channel | null> {
+    await this.rows.query('SELECT create_channels(ARRAY[$1])', [name]);
+    const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+    if (Object.keys(given).length > 0) await this.rows.update({ name }, given);
+    return this.find(name);
+  }
+
+  /** `false` when there is no such user. Adding a member again changes nothing. */
+  async addMember(name: string, userId: string): Promise<boolean> {
+    await this.rows.query('SELECT create_channels(ARRAY[$1])', [name]);
+    try {
+      await this.rows.query(
+        `INSERT INTO channel_members (channel_id, user_id, created_at) SELECT id, $2, now() FROM channels WHERE name = $1
+         ON CONFLICT DO NOTHING`,
+        [name, userId],
+      );
+      return true;
+    } catch (error) {
+      if (violatedConstraint(error) === 'FK_channel_members_user_id') return false;
+      throw error;
+    }
+  }
+
+  async removeMember(name: string, userId: string): Promise<void> {
+    await this.rows.query(
+      'DELETE FROM channel_members m USING channels c WHERE c.id = m.channel_id AND c.name = $1 AND m.user_id = $2',
+      [name, userId],
+    );
+  }
+
+  async listMembers(name: string, { skip, limit }: PageWindow): Promise<{ ids: string[]; total: number }> {
+    const [{ ids, total }] = await this.rows.query<{ ids: string[]; total: string }[]>(
+      `WITH channel AS (SELECT id FROM channels WHERE name = $1)
+       SELECT (SELECT count(*) FROM channel_members WHERE channel_id = (SELECT id FROM channel)) AS total,
+              ARRAY(SELECT user_id FROM channel_members WHERE channel_id = (SELECT id FROM channel) ORDER BY user_id OFFSET $2 LIMIT $3) AS ids`,
+      [name, skip, limit],
+    );
+    return { ids, total: Number(total) };
+  }
+
+  /**
+   * The channels that the reader may read, by name: those that have been used, and plain and presence channels that somebody is
+   * subscribed to. Every part comes from an index in the order of names; totals are kept counts where channels may be many.
+   */
+  async listReadable(reader: Reader, { skip, limit }: PageWindow): Promise<{ names: string[]; total: number }> {
+    const isAdmin = reader.role === 'admin';
+    const open = isAdmin ? ['plain', 'presence', 'private', 'private-role'] : ['plain', 'presence'];
+    const own = isAdmin ? [userChannel(reader.id)] : [userChannel(reader.id), roleChannel(reader.role)];
+    const occupied = `
+      SELECT DISTINCT a.channel FROM channel_audiences a WHERE a.kind IN ('plain', 'presence')
+        AND NOT EXISTS (SELECT 1 FROM channels c WHERE c.name = a.channel)`;
+    const memberOf = `
+      SELECT c.name FROM channel_members m JOIN channels c ON c.id = m.channel_id WHERE m.user_id = $3 AND NOT $4::boolean`;
+    const usedOf = (kind: string) =>
+      `(SELECT name FROM channels WHERE kind = '${kind}' ORDER BY name LIMIT $5::bigint + $6::bigint)`;
+    const [{ names, total }] = await this.rows.query<{ names: string[]; total: string }[]>(
+      `WITH occupied AS MATERIALIZED (${occupied}), apart AS MATERIALIZED (
+         SELECT channel AS name FROM occupied UNION ALL SELECT name FROM channels WHERE name = ANY ($1) UNION ALL ${memberOf})
+       SELECT (SELECT coalesce(sum(channels), 0) FROM channel_counts WHERE kind = ANY ($2)) + (SELECT count(*) FROM apart) AS total,
+              ARRAY(SELECT name FROM (${open.map(usedOf).join(' UNION ALL ')} UNION ALL SELECT name FROM apart) n
+                    ORDER BY name OFFSET $5 LIMIT $6) AS names`,
+      [own, open, reader.id, isAdmin, skip, limit],
+    );
+    return { names, total: Number(total) };
+  }
+
+  /** Those of the names that have been used. */
+  findAll(names: readonly string[]): Promise<Channel[]> {
+    return this.rows.createQueryBuilder('c').where('c.name = ANY (:names)', { names }).getMany();
+  }
+}

@@ -1,0 +1,129 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { SessionsService } from '../../auth/sessions/sessions.service.js';
+import { DatabaseListener } from '../../database/database-listener.js';
+import type { EndReason } from '../delivery/subscriber.js';
+import { type LiveConnection, LiveConnections } from './live-connections.js';
+
+const TOPIC = 'gatehouse_access';
+/** A handshake takes less; what was announced before it began is in the database's answer to it. */
+const REMEMBERED_MS = 60_000;
+const RECHECKED_AT_ONCE = 1_000;
+
+/** The reasons by which the database announces an end. What says more about it goes first when one change has several. */
+const REASONS: Record<string, EndReason> = {
+  'user-deleted': 'account_deleted',
+  'user-disabled': 'account_disabled',
+  'user-role': 'role_changed',
+  session: 'logged_out',
+};
+const PRECEDENCE = Object.keys(REASONS);
+
+interface Change {
+  readonly what: string;
+  readonly userId: string;
+  /** A session's id, a channel's name. */
+  readonly subject: string;
+}
+
+type MembershipListener = (userId: string, channel: string) => void;
+
+/**
+ * Ends live connections when what they rest on ends: logout, disabling, deletion, another role, wherever and however that was done. The
+ * database announces it in the commit of the change (`migrations/1763700009000-announce-access-changes.ts`), to every node.
+ */
+@Injectable()
+export class AccessChanges {
+  private readonly logger = new Logger(AccessChanges.name);
+  private readonly membershipListeners: MembershipListener[] = [];
+  private readonly resyncListeners: (() => void)[] = [];
+  private arrived: Change[] = [];
+  /** What was announced lately, in its order, for connections that were still being let in. */
+  private remembered: (Change & { readonly at: number; readonly mark: number })[] = [];
+  private lastMark = 0;
+  private resyncMark = 0;
+
+  constructor(
+    private readonly connections: LiveConnections,
+    private readonly sessions: SessionsService,
+    listener: DatabaseListener,
+  ) {
+    listener.on(TOPIC, (payload) => this.receive(payload));
+    listener.onResync(() => this.resync());
+  }
+
+  onMembershipLost(listener: MembershipListener): void {
+    this.membershipListeners.push(listener);
+  }
+
+  /** Called when announcements may have been missed. */
+  onResync(listener: () => void): void {
+    this.resyncListeners.push(listener);
+  }
+
+  /** To be taken before credentials are checked, and given to `follow()` with the connection that they let in. */
+  mark(): number {
+    return this.lastMark;
+  }
+
+  /** Ends the connection at once if what it rests on has ended since the mark. */
+  follow(connection: LiveConnection, mark: number): void {
+    const missed = this.remembered.filter((change) => change.mark > mark);
+    const reason = PRECEDENCE.find((what) =>
+      missed.some((change) => change.what === what && concerns(change, connection)),
+    );
+    if (reason) connection.end(REASONS[reason]);
+    else if (mark < this.resyncMark) void this.recheck([connection]);
+  }
+
+  /** The notifications of one commit come together; they are looked at together. */
+  private receive(payload: string): void {
+    const [what, userId, ...subject] = payload.split(':');
+    this.arrived.push({ what, userId, subject: subject.join(':') });
+    if (this.arrived.length === 1) setImmediate(() => this.apply());
+  }
+
+  private apply(): void {
+    const changes = this.arrived.sort((a, b) => PRECEDENCE.indexOf(a.what) - PRECEDENCE.indexOf(b.what));
+    this.arrived = [];
+    const now = Date.now();
+    const mark = ++this.lastMark;
+    this.remembered = this.remembered.filter(({ at }) => at > now - REMEMBERED_MS);
+    this.remembered.push(...changes.map((change) => ({ ...change, at: now, mark })));
+    for (const change of changes) {
+      if (change.what === 'member') for (const lost of this.membershipListeners) lost(change.userId, change.subject);
+      else for (const connection of this.concernedBy(change)) connection.end(REASONS[change.what]);
+    }
+  }
+
+  private concernedBy(change: Change): LiveConnection[] {
+    return this.connections.ofUser(change.userId).filter((connection) => concerns(change, connection));
+  }
+
+  private resync(): void {
+    this.resyncMark = ++this.lastMark;
+    void this.recheck([...this.connections.all()]);
+    for (const listener of this.resyncListeners) listener();
+  }
+
+  /** Asks the database about every one of them. */
+  private async recheck(connections: LiveConnection[]): Promise<void> {
+    try {
+      for (let at = 0; at < connections.length; at += RECHECKED_AT_ONCE) {
+        const some = connections.slice(at, at + RECHECKED_AT_ONCE);
+        const roles = await this.sessions.rolesOf(some.map(({ claims }) => claims.sid));
+        for (const connection of some) {
+          const role = roles.get(connection.claims.sid);
+          if (role === undefined) connection.end('logged_out');
+          else if (role !== connection.principal.role) connection.end('role_changed');
+        }
+      }
+    } catch (error) {
+      // The connection to the database has broken again: the next one checks again.
+      this.logger.warn(`Live connections could not be checked: ${(error as Error).message}`);
+    }
+  }
+}
+
+function concerns({ what, userId, subject }: Change, { claims, principal }: LiveConnection): boolean {
+  return what in REASONS && principal.id === userId && (what !== 'session' || claims.sid === subject);
+}

@@ -1,0 +1,59 @@
+import { Injectable } from '@nestjs/common';
+import type { AccessClaims } from '../../common/auth/access-claims.js';
+import { AppConfig } from '../../config/app-config.js';
+import { TooManyConnectionsError } from '../broadcasting.errors.js';
+import type { Subscriber } from '../delivery/subscriber.js';
+import { NodeService } from '../presence/node.service.js';
+
+/** A connection that lasts, on the strength of a session. */
+export interface LiveConnection extends Subscriber {
+  readonly claims: AccessClaims;
+}
+
+/** Every live connection of this node, by its user. */
+@Injectable()
+export class LiveConnections {
+  private readonly byUser = new Map<string, Set<LiveConnection>>();
+  private count = 0;
+
+  constructor(
+    private readonly node: NodeService,
+    private readonly config: AppConfig,
+  ) {}
+
+  /** @throws TooManyConnectionsError */
+  refuseWhenFull(userId: string): void {
+    const { connectionsMax } = this.config.broadcasting;
+    if ((this.byUser.get(userId)?.size ?? 0) >= connectionsMax) throw new TooManyConnectionsError(connectionsMax);
+  }
+
+  /** @throws TooManyConnectionsError */
+  add(connection: LiveConnection): void {
+    const userId = connection.principal.id;
+    this.refuseWhenFull(userId);
+    const own = this.byUser.get(userId);
+    if (own) own.add(connection);
+    else this.byUser.set(userId, new Set([connection]));
+    this.node.setConnections(++this.count);
+  }
+
+  remove(connection: LiveConnection): void {
+    const userId = connection.principal.id;
+    const own = this.byUser.get(userId);
+    if (!own?.delete(connection)) return;
+    if (own.size === 0) this.byUser.delete(userId);
+    this.node.setConnections(--this.count);
+  }
+
+  ofUser(userId: string): LiveConnection[] {
+    return [...(this.byUser.get(userId) ?? [])];
+  }
+
+  ofSession(sessionId: string, userId: string): LiveConnection[] {
+    return this.ofUser(userId).filter(({ claims }) => claims.sid === sessionId);
+  }
+
+  *all(): Iterable<LiveConnection> {
+    for (const own of this.byUser.values()) yield* own;
+  }
+}

@@ -1,0 +1,193 @@
+import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { DatabaseListener } from '../../database/database-listener.js';
+import type { MessageResponse } from '../dto/message.response.js';
+import { channelsOf, MESSAGES_TOPIC } from '../log/announcer.js';
+import { MessageLog } from '../log/message-log.js';
+import { Publisher } from '../log/publisher.js';
+import { Feed } from './feed.js';
+import { LocalAudience } from './local-audience.js';
+
+/** A missed notification is made up for after so long at most. */
+const COMPARE_MS = 1_000;
+/** Of one look at the log: so many channels, so many messages of each. Together at most 64 MB of the largest messages. */
+const CHANNELS_MAX = 20;
+const MESSAGES_MAX = 50;
+const POSITIONS_MAX = 5_000;
+
+/** Told when a channel's history no longer joins what has been delivered; whoever reads it has to begin anew. */
+type ResetListener = (channel: string) => void;
+
+/**
+ * Brings the log to this node's audience, channel by channel and in order. What is published here is delivered from memory when it is
+ * next; everything else is read from the log, on a notification from another node or because a comparison of sequences shows it.
+ */
+@Injectable()
+export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
+  private readonly logger = new Logger(Feeds.name);
+  private readonly feeds = new Map<string, Feed>();
+  private readonly opening = new Map<string, Promise<Feed>>();
+  /** Feeds whose channel has, or may have, more than was delivered. */
+  private readonly behind = new Set<Feed>();
+  private readonly resetListeners: ResetListener[] = [];
+  private isPumping = false;
+  private comparing: Promise<void> | null = null;
+  private timer: NodeJS.Timeout | null = null;
+  private hasFailed = false;
+
+  constructor(
+    private readonly log: MessageLog,
+    private readonly audience: LocalAudience,
+    listener: DatabaseListener,
+    publisher: Publisher,
+  ) {
+    publisher.onCommit(({ message }) => this.offer(message));
+    listener.on(MESSAGES_TOPIC, (payload) => channelsOf(payload).forEach((channel) => this.check(channel)));
+    listener.onResync(() => void this.compare());
+  }
+
+  onApplicationBootstrap(): void {
+    this.timer = setInterval(() => void this.compare(), COMPARE_MS).unref();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    if (this.timer) clearInterval(this.timer);
+    await this.comparing;
+  }
+
+  onReset(listener: ResetListener): void {
+    this.resetListeners.push(listener);
+  }
+
+  find(channel: string): Feed | undefined {
+    return this.feeds.get(channel);
+  }
+
+  /** Each call is followed by a `release()`. */
+  async open(channel: string): Promise<Feed> {
+    const feed = this.feeds.get(channel) ?? (await this.begin(channel));
+    // Its last user may have gone between the answer of the log and this line.
+    if (feed.isEnded) return this.open(channel);
+    feed.users++;
+    return feed;
+  }
+
+  release(feed: Feed): void {
+    feed.users--;
+    if (feed.users === 0) this.close(feed);
+  }
+
+  /** The channel may have more than was delivered. */
+  check(channel: string): void {
+    const feed = this.feeds.get(channel);
+    if (!feed) return;
+    this.behind.add(feed);
+    void this.pump();
+  }
+
+  private begin(channel: string): Promise<Feed> {
+    let opening = this.opening.get(channel);
+    if (!opening) {
+      opening = this.log.head(channel).then((head) => {
+        const feed = Feed.from(channel, head, this.audience);
+        this.feeds.set(channel, feed);
+        // What was published while its position was asked for was offered to nobody.
+        this.check(channel);
+        return feed;
+      });
+      this.opening.set(channel, opening);
+      const forget = () => this.opening.delete(channel);
+      opening.then(forget, forget);
+    }
+    return opening;
+  }
+
+  private close(feed: Feed): void {
+    feed.end();
+    this.behind.delete(feed);
+    if (this.feeds.get(feed.channel) === feed) this.feeds.delete(feed.channel);
+  }
+
+  private offer(message: MessageResponse): void {
+    const feed = this.feeds.get(message.channel);
+    if (feed && !feed.deliver(message)) this.check(message.channel);
+  }
+
+  /** One look at the log at a time, for many channels together. */
+  private async pump(): Promise<void> {
+    if (this.isPumping) return;
+    this.isPumping = true;
+    try {
+      while (this.behind.size > 0) await this.catchUp([...this.behind].slice(0, CHANNELS_MAX));
+      this.recovered();
+    } catch (error) {
+      this.failed(error);
+    } finally {
+      this.isPumping = false;
+    }
+  }
+
+  private async catchUp(feeds: readonly Feed[]): Promise<void> {
+    // Taken off before the look: what comes after it is a reason for another one.
+    for (const feed of feeds) this.behind.delete(feed);
+    let messages: MessageResponse[];
+    try {
+      messages = await this.log.readAfter(feeds.map(positionOf), MESSAGES_MAX);
+    } catch (error) {
+      for (const feed of feeds) if (!feed.isEnded) this.behind.add(feed);
+      throw error;
+    }
+    const counts = new Map<Feed, number>();
+    for (const message of messages) {
+      const feed = this.feeds.get(message.channel);
+      if (!feed) continue;
+      if (!feed.deliver(message)) this.reset(feed);
+      counts.set(feed, (counts.get(feed) ?? 0) + 1);
+    }
+    for (const [feed, count] of counts) if (count === MESSAGES_MAX && !feed.isEnded) this.behind.add(feed);
+  }
+
+  /** Finds the channels that have moved without our being told. */
+  private compare(): Promise<void> {
+    this.comparing ??= this.findMoved().finally(() => (this.comparing = null));
+    return this.comparing;
+  }
+
+  private async findMoved(): Promise<void> {
+    try {
+      const feeds = [...this.feeds.values()];
+      for (let at = 0; at < feeds.length; at += POSITIONS_MAX) {
+        const moved = await this.log.findMoved(feeds.slice(at, at + POSITIONS_MAX).map(positionOf));
+        for (const { channel, epoch, lastSequence } of moved) {
+          const feed = this.feeds.get(channel);
+          if (!feed) continue;
+          if (feed.epoch !== epoch) this.reset(feed);
+          else if (lastSequence > feed.position) this.behind.add(feed);
+        }
+      }
+      if (this.behind.size > 0) void this.pump();
+      this.recovered();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** Part of what was to be delivered is gone, or sequences have begun anew: nobody is to go on as if nothing had happened. */
+  private reset(feed: Feed): void {
+    if (feed.isEnded) return;
+    this.logger.warn(`Channel ${feed.channel} has lost what follows ${feed.position}; its readers begin anew`);
+    this.close(feed);
+    for (const listener of this.resetListeners) listener(feed.channel);
+  }
+
+  private failed(error: unknown): void {
+    if (!this.hasFailed) this.logger.warn(`Messages wait until the log can be read: ${(error as Error).message}`);
+    this.hasFailed = true;
+  }
+
+  private recovered(): void {
+    if (this.hasFailed) this.logger.log('The log can be read again');
+    this.hasFailed = false;
+  }
+}
+
+const positionOf = ({ channel, position, epoch }: Feed) => ({ channel, sequence: position, epoch });

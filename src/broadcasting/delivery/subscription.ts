@@ -1,0 +1,26 @@
+import type { ChannelName } from '../channels/channel-name.js';
+import type { Feed, Joiner } from './feed.js';
+import type { Subscriber } from './subscriber.js';
+
+/** One subscriber's reading of one channel, from the moment it is asked for. */
+export class Subscription {
+  feed: Feed | null = null;
+  joiner: Joiner | null = null;
+  /** Counted among the present users of the channel. */
+  isPresent = false;
+  isEnded = false;
+
+  constructor(
+    readonly subscriber: Subscriber,
+    readonly channel: ChannelName,
+  ) {}
+
+  /** Takes part in what the feed delivers from now on. */
+  goLive(): void {
+    const { feed, joiner } = this;
+    if (!feed || !joiner) return;
+    feed.removeJoiner(joiner);
+    this.joiner = null;
+    this.subscriber.join(this.channel.name);
+  }
+}

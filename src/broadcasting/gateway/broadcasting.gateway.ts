@@ -1,0 +1,178 @@
+import { UseFilters } from '@nestjs/common';
+import {
+  Ack,
+  ConnectedSocket,
+  MessageBody,
+  type OnGatewayConnection,
+  type OnGatewayDisconnect,
+  type OnGatewayInit,
+  SubscribeMessage,
+  WebSocketGateway,
+} from '@nestjs/websockets';
+import type { Event, Namespace } from 'socket.io';
+import { Authenticated } from '../../common/auth/access.decorator.js';
+import { CurrentUser } from '../../common/auth/current-user.decorator.js';
+import type { Principal } from '../../common/auth/principal.js';
+import { TooManyRequestsError } from '../../common/errors/errors.js';
+import { FixedWindowCounter } from '../../common/limits/fixed-window.js';
+import { AppConfig } from '../../config/app-config.js';
+import { PublicUserResponse } from '../../users/dto/user.response.js';
+import { UnknownEventError } from '../broadcasting.errors.js';
+import { AccessChanges } from '../connections/access-changes.js';
+import { LiveConnections } from '../connections/live-connections.js';
+import { SubscriptionsService } from '../delivery/subscriptions.service.js';
+import { PublishDto } from '../dto/publish.dto.js';
+import type { SubscriptionResponse } from '../dto/subscription.response.js';
+import { MessagesService } from '../messages.service.js';
+import { VolatileBus } from '../volatile/volatile-bus.js';
+import {
+  type AuthenticatedAck,
+  AuthenticateDto,
+  type ConnectedEvent,
+  type PongAck,
+  type PublishedAck,
+  SubscribeDto,
+  type UnsubscribedAck,
+  UnsubscribeDto,
+} from './events.dto.js';
+import { type GatehouseSocket, SocketConnection, userRoomOf } from './socket-connection.js';
+import { connectError, SocketErrorFilter, socketErrorBody } from './socket-errors.js';
+import { SocketHandshake } from './socket-handshake.js';
+import { SocketTransport } from './socket-transport.js';
+
+const EVENTS: ReadonlySet<string> = new Set(['subscribe', 'unsubscribe', 'publish', 'authenticate', 'ping']);
+/** Who goes on so far past the limit is not listening to its errors. */
+const CUT_FACTOR = 5;
+
+export const NAMESPACE = '/broadcasting';
+
+/** Socket.IO events; what they do is the services' business, as it is for controllers. */
+@WebSocketGateway({ namespace: NAMESPACE })
+@Authenticated()
+@UseFilters(SocketErrorFilter)
+export class BroadcastingGateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDisconnect {
+  private readonly rate: FixedWindowCounter;
+
+  constructor(
+    private readonly handshake: SocketHandshake,
+    private readonly transport: SocketTransport,
+    private readonly connections: LiveConnections,
+    private readonly accessChanges: AccessChanges,
+    private readonly subscriptions: SubscriptionsService,
+    private readonly messages: MessagesService,
+    private readonly bus: VolatileBus,
+    private readonly config: AppConfig,
+  ) {
+    this.rate = new FixedWindowCounter(config.broadcasting.eventRate.seconds * 1000);
+  }
+
+  afterInit(namespace: Namespace): void {
+    this.transport.attach(namespace);
+    this.bus.attach(namespace);
+    namespace.use((socket, next) => {
+      this.handshake.admit(socket).then(
+        () => next(),
+        (error: unknown) => refuse(socket as GatehouseSocket, error, next),
+      );
+    });
+  }
+
+  handleConnection(socket: GatehouseSocket): void {
+    const connection = new SocketConnection(socket, this.config.broadcasting.bufferBytes);
+    socket.data.connection = connection;
+    try {
+      this.connections.add(connection);
+    } catch {
+      // Others of the same user were let in while this one was being checked.
+      socket.disconnect(true);
+      return;
+    }
+    void socket.join(userRoomOf(connection.principal.id));
+    socket.use((packet, next) => this.letThrough(socket, packet, next));
+    const { id, username, full_name } = PublicUserResponse.from(connection.principal.account, false);
+    connection.send('connected', {
+      socket_id: socket.id,
+      user: { id, username, full_name },
+      expires_at: connection.expiresAt.toISOString(),
+    } satisfies ConnectedEvent);
+    this.accessChanges.follow(connection, socket.data.accessMark);
+  }
+
+  handleDisconnect(socket: GatehouseSocket): void {
+    const { connection } = socket.data;
+    connection.close();
+    this.subscriptions.removeAll(connection);
+    this.connections.remove(connection);
+  }
+
+  @SubscribeMessage('subscribe')
+  async subscribe(
+    @ConnectedSocket() { data: { connection } }: GatehouseSocket,
+    @MessageBody() { channel, after, epoch }: SubscribeDto,
+    @Ack() acknowledge?: (answer: SubscriptionResponse) => void,
+  ): Promise<void> {
+    const { answer, start } = await this.subscriptions.subscribe(connection, channel, { after, epoch });
+    acknowledge?.(answer);
+    start();
+  }
+
+  @SubscribeMessage('unsubscribe')
+  unsubscribe(
+    @ConnectedSocket() { data: { connection } }: GatehouseSocket,
+    @MessageBody() { channel }: UnsubscribeDto,
+  ): UnsubscribedAck {
+    this.subscriptions.unsubscribe(connection, channel);
+    return { ok: true, channel };
+  }
+
+  @SubscribeMessage('publish')
+  async publish(
+    @CurrentUser() caller: Principal,
+    @MessageBody() { channel, event, data, idempotency_key, durable }: PublishDto,
+  ): Promise<PublishedAck> {
+    const message = { channel, event, data, idempotencyKey: idempotency_key, isDurable: durable };
+    return { ok: true, ...(await this.messages.publish(caller, message)).message };
+  }
+
+  @SubscribeMessage('authenticate')
+  async authenticate(
+    @ConnectedSocket() { data: { connection } }: GatehouseSocket,
+    @MessageBody() { token }: AuthenticateDto,
+  ): Promise<AuthenticatedAck> {
+    const { accessClaims, principal, mark } = await this.handshake.renew(connection.principal.id, token);
+    connection.renew(accessClaims, principal);
+    this.accessChanges.follow(connection, mark);
+    return { ok: true, expires_at: connection.expiresAt.toISOString() };
+  }
+
+  @SubscribeMessage('ping')
+  ping(): PongAck {
+    return { ok: true, time: new Date().toISOString() };
+  }
+
+  /** Before anything else looks at an event. */
+  private letThrough(socket: GatehouseSocket, [event, ...args]: Event, next: () => void): void {
+    const { count } = this.config.broadcasting.eventRate;
+    const { hits, endsAt } = this.rate.hit(socket.id);
+    if (hits > count * CUT_FACTOR) return socket.data.connection.end('rate_limited');
+    const refusal =
+      hits > count
+        ? new TooManyRequestsError('Too many events', Math.max(1, Math.ceil((endsAt - Date.now()) / 1000)))
+        : EVENTS.has(event as string)
+          ? null
+          : new UnknownEventError();
+    if (!refusal) return next();
+    const acknowledge: unknown = args.at(-1);
+    if (typeof acknowledge === 'function') acknowledge({ ok: false, error: socketErrorBody(refusal) });
+  }
+}
+
+/**
+ * A client whose credentials are refused has to do something about it, and its library leaves it at that. When the database is away it
+ * need only come again, which the library does by itself if the connection breaks.
+ */
+function refuse(socket: GatehouseSocket, error: unknown, next: (error: Error) => void): void {
+  const refusal = connectError(error);
+  if (refusal.data.code >= 500) socket.conn.close();
+  else next(refusal);
+}

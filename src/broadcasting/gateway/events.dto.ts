@@ -1,0 +1,112 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { IsInt, IsUUID, Max, Min } from 'class-validator';
+import { Optional, SecretField } from '../../common/validation/fields.js';
+import { ChannelField } from '../dto/fields.js';
+import { MessageResponse } from '../dto/message.response.js';
+import { MemberResponse } from '../dto/subscription.response.js';
+import type { EndReason } from '../delivery/subscriber.js';
+
+export class SubscribeDto {
+  @ChannelField()
+  channel!: string;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
+    example: 41,
+    description:
+      'The sequence of the last message that you have handled: what follows it is sent. Without it, what is published from now on',
+  })
+  @Optional()
+  @IsInt()
+  @Min(0)
+  @Max(Number.MAX_SAFE_INTEGER)
+  after?: number;
+
+  @ApiPropertyOptional({
+    format: 'uuid',
+    description: 'The epoch that `after` belongs to; another one than now answers `recovered: false`',
+  })
+  @Optional()
+  @IsUUID()
+  epoch?: string;
+}
+
+export class UnsubscribeDto {
+  @ChannelField()
+  channel!: string;
+}
+
+export class AuthenticateDto {
+  @SecretField({ description: 'A fresh access token of the same user' })
+  token!: string;
+}
+
+export class UnsubscribedAck {
+  @ApiProperty({ enum: [true] })
+  ok!: true;
+  @ApiProperty({ example: 'news' })
+  channel!: string;
+}
+
+export class PublishedAck extends MessageResponse {
+  @ApiProperty({ enum: [true] })
+  ok!: true;
+}
+
+export class AuthenticatedAck {
+  @ApiProperty({ enum: [true] })
+  ok!: true;
+  @ApiProperty({ format: 'date-time', description: 'The socket ends then unless it is renewed again' })
+  expires_at!: string;
+}
+
+export class PongAck {
+  @ApiProperty({ enum: [true] })
+  ok!: true;
+  @ApiProperty({ format: 'date-time', description: "The server's clock" })
+  time!: string;
+}
+
+export class ConnectedEvent {
+  @ApiProperty({ example: 'Zk3vN0uOSbQ4AAAB' })
+  socket_id!: string;
+  @ApiProperty({ type: MemberResponse })
+  user!: MemberResponse;
+  @ApiProperty({
+    format: 'date-time',
+    description: 'The socket ends then, with the token, unless `authenticate` renews it',
+  })
+  expires_at!: string;
+}
+
+export class PresenceEvent {
+  @ApiProperty({ example: 'presence-lobby' })
+  channel!: string;
+  @ApiProperty({ type: MemberResponse })
+  user!: MemberResponse;
+}
+
+export class UnsubscribedEvent {
+  @ApiProperty({ example: 'private-team' })
+  channel!: string;
+  @ApiProperty({ enum: ['membership_removed'] })
+  reason!: 'membership_removed';
+}
+
+export const END_REASONS: readonly EndReason[] = [
+  'logged_out',
+  'account_disabled',
+  'account_deleted',
+  'role_changed',
+  'token_expired',
+  'slow_reader',
+  'rate_limited',
+  'subscription_failed',
+];
+
+export class SessionEndedEvent {
+  @ApiProperty({ enum: END_REASONS })
+  reason!: EndReason;
+}

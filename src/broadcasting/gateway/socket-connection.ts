@@ -1,0 +1,124 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Socket } from 'socket.io';
+import type { AccessClaims } from '../../common/auth/access-claims.js';
+import type { CallerCarrier } from '../../common/auth/caller.js';
+import type { Principal } from '../../common/auth/principal.js';
+import type { LiveConnection } from '../connections/live-connections.js';
+import type { EndReason } from '../delivery/subscriber.js';
+
+/** What a handshake leaves with the socket. */
+export interface SocketData extends Required<CallerCarrier> {
+  principal: Principal;
+  accessClaims: AccessClaims;
+  /** Of `AccessChanges`, from before the credentials were checked. */
+  accessMark: number;
+  connection: SocketConnection;
+}
+
+type Nothing = Record<string, never>;
+export type GatehouseSocket = Socket<Nothing, Record<string, (payload: object) => void>, Nothing, SocketData>;
+
+/** After these the client's library is to connect again by itself and resume: so the transport is closed, not the namespace left. */
+const RESUMABLE: ReadonlySet<EndReason> = new Set<EndReason>(['slow_reader', 'subscription_failed']);
+/** A reader that is stuck does not read the reason either. */
+const CLOSE_GRACE_MS = 5_000;
+const DRAIN_POLL_MS = 10;
+
+export const roomOf = (channel: string) => `channel:${channel}`;
+export const userRoomOf = (userId: string) => `user:${userId}`;
+
+/** A socket of the gateway. */
+export class SocketConnection implements LiveConnection {
+  private isEnded = false;
+  private expiry: NodeJS.Timeout | null = null;
+
+  constructor(
+    private readonly socket: GatehouseSocket,
+    private readonly bufferBytes: number,
+  ) {
+    this.followExpiry();
+  }
+
+  get id(): string {
+    return this.socket.id;
+  }
+
+  get principal(): Principal {
+    return this.socket.data.principal;
+  }
+
+  get claims(): AccessClaims {
+    return this.socket.data.accessClaims;
+  }
+
+  get isOpen(): boolean {
+    return !this.isEnded && this.socket.connected;
+  }
+
+  get expiresAt(): Date {
+    return new Date(this.claims.exp * 1000);
+  }
+
+  /** The token was good; from now on its session and its expiry count. */
+  renew(claims: AccessClaims, principal: Principal): void {
+    Object.assign(this.socket.data, { accessClaims: claims, principal });
+    this.followExpiry();
+  }
+
+  send(event: string, payload: object): void {
+    if (this.isOpen) this.socket.emit(event, payload);
+  }
+
+  join(channel: string): void {
+    if (this.isOpen) void this.socket.join(roomOf(channel));
+  }
+
+  leave(channel: string): void {
+    void this.socket.leave(roomOf(channel));
+  }
+
+  async drained(): Promise<void> {
+    // Neither transport tells when bytes have left, but each knows how many have not.
+    while (this.isOpen && this.waitingBytes() > this.bufferBytes / 4) await delay(DRAIN_POLL_MS);
+  }
+
+  isTooSlow(): boolean {
+    return this.waitingBytes() > this.bufferBytes;
+  }
+
+  end(reason: EndReason): void {
+    if (this.isEnded) return;
+    this.socket.emit('session:ended', { reason });
+    this.close();
+    if (!RESUMABLE.has(reason)) {
+      this.socket.disconnect(true);
+      return;
+    }
+    const { conn } = this.socket;
+    for (const room of this.socket.rooms) if (room !== this.socket.id) void this.socket.leave(room);
+    conn.close();
+    setTimeout(() => conn.close(true), CLOSE_GRACE_MS).unref();
+  }
+
+  /** The connection is over, by whomever. */
+  close(): void {
+    this.isEnded = true;
+    if (this.expiry) clearTimeout(this.expiry);
+  }
+
+  /** What has been sent and has not left this process. */
+  private waitingBytes(): number {
+    const { transport, writeBuffer } = this.socket.conn as unknown as {
+      transport: { socket?: { bufferedAmount?: number } };
+      writeBuffer: { data?: { length?: number } }[];
+    };
+    let bytes = transport.socket?.bufferedAmount ?? 0;
+    for (const { data } of writeBuffer) bytes += data?.length ?? 0;
+    return bytes;
+  }
+
+  private followExpiry(): void {
+    if (this.expiry) clearTimeout(this.expiry);
+    this.expiry = setTimeout(() => this.end('token_expired'), this.claims.exp * 1000 - Date.now()).unref();
+  }
+}

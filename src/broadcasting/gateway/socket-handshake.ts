@@ -1,0 +1,83 @@
+import proxyAddr from '@fastify/proxy-addr';
+import { Injectable } from '@nestjs/common';
+import { normalizeIp } from '@nestjs/throttler';
+import type { Socket } from 'socket.io';
+import { AccessService } from '../../auth/access.service.js';
+import { AccessTokens } from '../../auth/tokens/access-tokens.js';
+import type { AccessClaims } from '../../common/auth/access-claims.js';
+import type { Principal } from '../../common/auth/principal.js';
+import { InvalidCredentialsError, NotAuthenticatedError, TooManyRequestsError } from '../../common/errors/errors.js';
+import { FixedWindowCounter } from '../../common/limits/fixed-window.js';
+import { AppConfig } from '../../config/app-config.js';
+import { type TrustRule, trustRule } from '../../config/trusted-proxies.js';
+import { AccessChanges } from '../connections/access-changes.js';
+import { LiveConnections } from '../connections/live-connections.js';
+import type { SocketData } from './socket-connection.js';
+
+/** Who may connect: whoever shows a token, in `auth.token` or the `Authorization` header, never in the URL. */
+@Injectable()
+export class SocketHandshake {
+  private readonly refusals: FixedWindowCounter;
+  private readonly trust: TrustRule;
+
+  constructor(
+    private readonly tokens: AccessTokens,
+    private readonly access: AccessService,
+    private readonly connections: LiveConnections,
+    private readonly accessChanges: AccessChanges,
+    private readonly config: AppConfig,
+  ) {
+    this.refusals = new FixedWindowCounter(config.rateLimits.anonymous.seconds * 1000);
+    this.trust = trustRule(config.http.trustedProxies);
+  }
+
+  /** @throws NotAuthenticatedError, InvalidCredentialsError, TooManyConnectionsError, TooManyRequestsError */
+  async admit(socket: Socket): Promise<void> {
+    const address = normalizeIp(proxyAddr(socket.request, this.trust));
+    this.refuseAfterRefusals(address);
+    const accessMark = this.accessChanges.mark();
+    const identity = await this.identify(tokenOf(socket));
+    if (!identity) {
+      this.refusals.hit(address);
+      throw tokenOf(socket) === null ? new NotAuthenticatedError() : new InvalidCredentialsError();
+    }
+    this.connections.refuseWhenFull(identity.principal.id);
+    const data: Omit<SocketData, 'connection'> = { ...identity, accessMark };
+    Object.assign(socket.data as object, data);
+  }
+
+  /** The token of an open socket's user, of whatever session. @throws InvalidCredentialsError */
+  async renew(
+    userId: string,
+    token: string,
+  ): Promise<{ accessClaims: AccessClaims; principal: Principal; mark: number }> {
+    const mark = this.accessChanges.mark();
+    const identity = await this.identify(token);
+    if (identity?.principal.id !== userId) throw new InvalidCredentialsError();
+    return { ...identity, mark };
+  }
+
+  private async identify(token: string | null): Promise<{ accessClaims: AccessClaims; principal: Principal } | null> {
+    const accessClaims = token === null ? null : this.tokens.verify(token);
+    const principal = accessClaims && (await this.access.principalOf(accessClaims));
+    return accessClaims && principal && { accessClaims, principal };
+  }
+
+  /** As for requests without a valid token: so many an address, and then not even the signature is looked at. */
+  private refuseAfterRefusals(address: string): void {
+    const { isEnabled, anonymous } = this.config.rateLimits;
+    const standing = isEnabled ? this.refusals.peek(address) : null;
+    if (standing && standing.hits >= anonymous.count)
+      throw new TooManyRequestsError(
+        'Too many requests. Please try again later.',
+        Math.max(1, Math.ceil((standing.endsAt - Date.now()) / 1000)),
+      );
+  }
+}
+
+function tokenOf({ handshake }: Socket): string | null {
+  const { token } = handshake.auth as { token?: unknown };
+  if (typeof token === 'string' && token !== '') return token.replace(/^bearer /i, '');
+  const header = handshake.headers.authorization ?? '';
+  return /^bearer ./i.test(header) ? header.slice(7).trim() : null;
+}

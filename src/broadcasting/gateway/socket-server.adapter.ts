@@ -1,0 +1,126 @@
+import type { Socket as Connection } from 'node:net';
+import type { INestApplicationContext } from '@nestjs/common';
+import { IoAdapter } from '@nestjs/platform-socket.io';
+import type { MessageMappingProperties } from '@nestjs/websockets';
+import { firstValueFrom, isObservable } from 'rxjs';
+import { Namespace, type Server, type ServerOptions, type Socket } from 'socket.io';
+import { v7 as uuidv7 } from 'uuid';
+import { errorBody } from '../../common/errors/error-body.js';
+import { RouteNotFoundError } from '../../common/errors/errors.js';
+import { withTimeout } from '../../common/limits/with-timeout.js';
+import type { AppConfig } from '../../config/app-config.js';
+import { RedisLink } from './redis-link.js';
+import { RequestGuard } from './request-guard.js';
+
+type Config = Pick<AppConfig, 'http' | 'broadcasting'>;
+type Ack = (response: unknown) => void;
+
+/** A client that joins no namespace in this time is no client. */
+const JOIN_TIMEOUT_MS = 10_000;
+const PING_EVERY_MS = 25_000;
+const PING_TIMEOUT_MS = 20_000;
+/** Well above what a message may have, so that one that is too large is answered; what is larger still is cut. */
+const FRAME_BYTES_MAX = 256 * 1024;
+/** For the goodbyes of WebSockets at shutdown; a client that has gone away never answers. */
+const GOODBYE_MS = 1_000;
+
+/** Socket.IO as this program runs it, on the HTTP server of the application. */
+export class SocketServerAdapter extends IoAdapter {
+  private readonly upgraded = new Set<Connection>();
+  private readonly redis: RedisLink | null;
+  private guard: RequestGuard | null = null;
+
+  constructor(
+    app: INestApplicationContext,
+    private readonly config: Config,
+  ) {
+    super(app);
+    const { redisUrl } = config.broadcasting;
+    this.redis = redisUrl === null ? null : new RedisLink(redisUrl);
+  }
+
+  override createIOServer(port: number, options?: ServerOptions): Server {
+    const server = super.createIOServer(port, { ...options, ...this.serverOptions() } as ServerOptions);
+    this.guard = new RequestGuard(server.engine, this.config.http);
+    server.use((_socket, next) => {
+      const error = new RouteNotFoundError();
+      next(Object.assign(new Error(error.message), { data: errorBody(error, uuidv7()) }));
+    });
+    server.httpServer.on('upgrade', (_request: unknown, connection: Connection) => this.track(connection));
+    return server;
+  }
+
+  /**
+   * Plain listeners, where Nest's own adapter keeps a pipeline of observables for each event of each socket. A response goes into the
+   * acknowledgement and nowhere else; a client that asks for none gets none.
+   */
+  override bindMessageHandlers(socket: Socket, handlers: MessageMappingProperties[]): void {
+    for (const { message, callback, isAckHandledManually } of handlers) {
+      socket.on(message as string, (...args: unknown[]) => {
+        const { data, ack } = this.mapPayload(args.length > 1 ? args : args[0]);
+        void this.answer(() => callback(data, ack), isAckHandledManually ? undefined : (ack as Ack | undefined));
+      });
+    }
+  }
+
+  /**
+   * Nest closes the sockets' servers before the HTTP server, which waits for every connection. So all of them end here: clients see
+   * their transport close and come back by themselves, which they would not do after a farewell from the namespace. The HTTP server is
+   * left to Fastify.
+   */
+  override async close(server: Server | Namespace): Promise<void> {
+    if (server instanceof Namespace) return void (await server.adapter.close());
+    this.guard?.close();
+    await server.of('/').adapter.close();
+    server.engine.close();
+    const goodbyes = [...this.upgraded].map((connection) => new Promise((end) => connection.once('close', end)));
+    await withTimeout(Promise.all(goodbyes), GOODBYE_MS).catch(() => undefined);
+    for (const connection of this.upgraded) connection.destroy();
+  }
+
+  override async dispose(): Promise<void> {
+    this.redis?.close();
+    await super.dispose();
+  }
+
+  private serverOptions(): Partial<ServerOptions> {
+    const { corsOrigins } = this.config.http;
+    return {
+      serveClient: false,
+      perMessageDeflate: false,
+      allowEIO3: false,
+      transports: ['polling', 'websocket'],
+      connectTimeout: JOIN_TIMEOUT_MS,
+      pingInterval: PING_EVERY_MS,
+      pingTimeout: PING_TIMEOUT_MS,
+      maxHttpBufferSize: FRAME_BYTES_MAX,
+      ...(corsOrigins.length > 0 && {
+        cors: {
+          origin: [...corsOrigins],
+          credentials: false,
+          methods: ['GET', 'POST'],
+          allowedHeaders: ['Authorization', 'Content-Type', 'X-API-Key'],
+        },
+      }),
+      ...(this.redis && { adapter: this.redis.adapter() }),
+    };
+  }
+
+  /** The gateway's filter has answered what it threw; anything that comes out here is a fault of ours. */
+  private async answer(handle: () => unknown, ack: Ack | undefined): Promise<void> {
+    try {
+      const result = await handle();
+      const response: unknown = isObservable(result)
+        ? await firstValueFrom(result, { defaultValue: undefined })
+        : result;
+      if (response !== undefined && response !== null) ack?.(response);
+    } catch (error) {
+      this.logger.error('A handler of a socket event failed', error instanceof Error ? error.stack : String(error));
+    }
+  }
+
+  private track(connection: Connection): void {
+    this.upgraded.add(connection);
+    connection.once('close', () => this.upgraded.delete(connection));
+  }
+}

@@ -1,0 +1,23 @@
+import { ApiPropertyOptional } from '@nestjs/swagger';
+import { IsString } from 'class-validator';
+import { Optional, QueryIntegerField } from '../../common/validation/fields.js';
+import { ChannelField } from '../dto/fields.js';
+
+export class StreamQuery {
+  @ChannelField()
+  channel!: string;
+
+  @QueryIntegerField(0, Number.MAX_SAFE_INTEGER, {
+    description: 'Begins with what follows this sequence; a `Last-Event-ID` counts for more',
+  })
+  after?: number;
+
+  /** Read before this is: here it is only known to the validation. */
+  @ApiPropertyOptional({
+    type: String,
+    description: 'From `POST /broadcasting/stream/ticket`, where no `Authorization` can be sent',
+  })
+  @Optional()
+  @IsString()
+  ticket?: string;
+}
