@@ -7,6 +7,7 @@ import { Stage, wasInterrupted } from './lib/stage.mjs';
 const CASES = [
   ...['who-am-i', 'login', 'register', 'list-users', 'start'],
   ...['upload', 'upload-many', 'upload-small', 'download', 'list-files'],
+  ...['broadcast-fan-out', 'broadcast-publish', 'broadcast-reconnect'],
 ];
 
 const { positionals } = parseArgs({ allowPositionals: true });

@@ -1,4 +1,4 @@
-// Writes what is made from the program: openapi.json, .env.example and the README's table of variables.
+// Writes what is made from the program: openapi.json, asyncapi.json, .env.example and the README's table of variables.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,10 +24,11 @@ chmodSync(dataDir, 0o711);
 try {
   const cli = join(root, 'dist/src/cli.js');
   const env = { PATH: process.env.PATH, DATA_DIR: dataDir };
-  writeFileSync(
-    join(root, 'openapi.json'),
-    execFileSync(process.execPath, [cli, 'openapi'], { env, cwd: dataDir, maxBuffer: 2 ** 26 }),
-  );
+  for (const document of ['openapi', 'asyncapi'])
+    writeFileSync(
+      join(root, `${document}.json`),
+      execFileSync(process.execPath, [cli, document], { env, cwd: dataDir, maxBuffer: 2 ** 26 }),
+    );
 } finally {
   rmSync(dataDir, { recursive: true, force: true });
 }

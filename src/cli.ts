@@ -40,6 +40,11 @@ program
   .action(async () => (await import('./commands.js')).printOpenApi());
 
 program
+  .command('asyncapi')
+  .description('print the AsyncAPI document, of the events of sockets')
+  .action(async () => (await import('./commands.js')).printAsyncApi());
+
+program
   .command('storage:check')
   .description('compare stored files and database, beside a running server too; exit code 1 when they disagree')
   .option('--repair', 'remove what is left over; without it nothing is changed')

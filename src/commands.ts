@@ -1,5 +1,6 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from './app.setup.js';
+import { createAsyncDocument } from './asyncapi.js';
 import { loadConfig, readDotenvFile } from './config/load-config.js';
 import { joinDatabase, openDatabase } from './database/open-database.js';
 import { createDocument } from './openapi.js';
@@ -19,10 +20,13 @@ export async function runMigrations(): Promise<void> {
   say('The database is up to date');
 }
 
-/** `gatehouse openapi`. The document is made from the running program, so it wants the same database as a start. */
-export async function printOpenApi(): Promise<void> {
+/** `gatehouse openapi` and `gatehouse asyncapi`. They are made from the running program, so they want the same database as a start. */
+export const printOpenApi = () => print(createDocument);
+export const printAsyncApi = () => print(createAsyncDocument);
+
+async function print(createFrom: (app: NestFastifyApplication) => object): Promise<void> {
   await withApp(openDatabase, async (app) => {
-    process.stdout.write(`${JSON.stringify(createDocument(app), null, 2)}\n`);
+    process.stdout.write(`${JSON.stringify(createFrom(app), null, 2)}\n`);
   });
 }
 

@@ -20,7 +20,7 @@ type Schema = Record<string, unknown>;
 const METHODS = ['get', 'put', 'post', 'delete', 'patch', 'head', 'options'] as const;
 const REQUEST_ID = '0197f0a0-7b1c-7e7e-8a00-3d2f1c0b9a88';
 
-class ErrorResponse {
+export class ErrorResponse {
   @ApiProperty({ example: 'File not found', description: 'A sentence for people' })
   detail!: string;
   @ApiProperty({ enum: ['error'] })
@@ -39,7 +39,7 @@ class ErrorResponse {
   request_id!: string;
 }
 
-class ShapeFaultResponse {
+export class ShapeFaultResponse {
   @ApiProperty({
     type: 'array',
     items: { oneOf: [{ type: 'string' }, { type: 'integer' }] },
@@ -52,7 +52,7 @@ class ShapeFaultResponse {
   type!: string;
 }
 
-class ValidationErrorResponse {
+export class ValidationErrorResponse {
   @ApiProperty({
     description: 'The list of what is wrong with the shape of the request, or a sentence when a rule is broken',
     oneOf: [{ type: 'array', items: { $ref: getSchemaPath(ShapeFaultResponse) } }, { type: 'string' }],
@@ -97,13 +97,15 @@ const ERROR_EXAMPLES: Record<number, [errorCode: string, detail: string]> = {
   507: ['quota_exceeded', 'Storage quota exceeded'],
 };
 
-const DESCRIPTION = `Sign-up and sign-in, users, their sessions and their files behind one REST API.
+const DESCRIPTION = `Sign-up and sign-in, users, their sessions, their files and live channels behind one REST API.
 
 **Sign in**: press *Authorize*. Use your email or username and password, or paste an access token or an API key.
 
 **Errors** have one body everywhere; \`error_code\` is for programs, \`detail\` for people.
 
 **Limits**: every answer carries \`X-RateLimit-Limit\`, \`X-RateLimit-Remaining\` and \`X-RateLimit-Reset\`; a 429 adds \`Retry-After\`.
+
+**Live**: the events of sockets are described in [/asyncapi.json](/asyncapi.json).
 
 **Root dialect**: \`/auth/…\` and \`/users/…\` without \`/api/v1\` are the same routes, answered as \`{"data": …, "status": "success", "code": 200}\`.`;
 
@@ -120,6 +122,7 @@ export function createDocument(app: NestFastifyApplication): OpenAPIObject {
     .addTag('uploads', 'Files: streaming in, lists, downloads, links')
     .addTag('resumable uploads', 'The tus 1.0 protocol')
     .addTag('files', 'The routes of uploads under another name')
+    .addTag('broadcasting', 'Channels: publishing, history, who may read, event streams')
     .addTag('health', 'For load balancers and monitors')
     .addOAuth2(
       { type: 'oauth2', flows: { password: { tokenUrl: `${API_PREFIX}/auth/login`, scopes: {} } } },
@@ -163,7 +166,7 @@ function complete(path: string, method: string, operation: Operation): void {
   else statuses.add(401);
   if (operation.requestBody) statuses.add(400).add(413).add(415).add(422);
   if (hasQuery) statuses.add(422);
-  if (path.includes('{id}')) statuses.add(404);
+  if (/\{(user_)?id\}/.test(path)) statuses.add(404);
   if (isLimited) statuses.add(429).add(500).add(503);
   for (const [status, response] of Object.entries(operation.responses)) {
     if (!response || '$ref' in response) continue;

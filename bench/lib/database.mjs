@@ -30,6 +30,10 @@ class DatabaseServer {
     return this.#server.serverPid;
   }
 
+  get connection() {
+    return this.#server.connection;
+  }
+
   /** `host` is the folder of a unix socket; percent-encoded, it takes the place of a host name. */
   url(database = this.#server.connection.database) {
     const { user, password, host, port } = this.#server.connection;

@@ -24,13 +24,15 @@ async function throughput({ url, tokens, connections, seconds }) {
 }
 
 /**
- * Always `inFlight` posts at once, each with its token; whoever is answered posts again. `%n` in the body is the post's number.
+ * Always `inFlight` posts at once, each with its token; whoever is answered posts again. `%n` in the body is the post's number; of several
+ * `bodies` each post takes the next.
  * What is in flight at the end is waited for and not counted, so that the next measurement finds an idle server.
  */
 async function closedLoop(options) {
   const {
     url,
     body,
+    bodies = [body],
     contentType = 'application/json',
     tokens = [],
     inFlight,
@@ -50,7 +52,8 @@ async function closedLoop(options) {
     while (performance.now() < end) {
       const sentAt = performance.now();
       sent++;
-      const status = await send(url, { method: 'POST', agent, headers, body: body.replaceAll('%n', String(number++)) });
+      const text = bodies[number % bodies.length].replaceAll('%n', String(number++));
+      const status = await send(url, { method: 'POST', agent, headers, body: text });
       const now = performance.now();
       if (status !== expect) throw new Error(`${url} answered ${status}`);
       if (now >= begin && now < end) tookMs.push(now - sentAt);

@@ -1,5 +1,6 @@
 // What the kernel has counted for a process. Only Linux tells it; elsewhere the values are NaN and are printed as "–".
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** The kernel counts in hundredths of a second. */
 const MICROSECONDS_A_TICK = 10_000;
@@ -48,6 +49,29 @@ export function memoryOf(pid, kind = 'Rss') {
   } catch {
     return NaN;
   }
+}
+
+const LOOK_MS = 500;
+/** Looks that have to agree. */
+const STEADY_LOOKS = 5;
+const STEADY_SHARE = 0.005;
+const STEADY_WITHIN_MS = 60_000;
+
+/** What is resident when it no longer changes, before and after the process (`collect-on-signal.mjs`) has given back what nobody needs. */
+export async function settledMemoryOf(pid) {
+  const before = await steadyMemoryOf(pid);
+  process.kill(pid, 'SIGUSR2');
+  return { before, megabytes: await steadyMemoryOf(pid) };
+}
+
+async function steadyMemoryOf(pid) {
+  const looks = [];
+  for (const end = performance.now() + STEADY_WITHIN_MS; performance.now() < end; await delay(LOOK_MS)) {
+    looks.push(memoryOf(pid));
+    const last = looks.slice(-STEADY_LOOKS);
+    if (last.length === STEADY_LOOKS && Math.max(...last) - Math.min(...last) < STEADY_SHARE * last[0]) break;
+  }
+  return looks.at(-1);
 }
 
 /** What a piece of work costs a process: seconds of processor time, and the most that it has resident meanwhile. */

@@ -11,6 +11,7 @@ const PASSPORT = join(ROOT, 'bench/baselines/with-passport.mjs');
 const PLAIN_UPLOAD = join(ROOT, 'bench/baselines/plain-upload.mjs');
 const FASTIFY_UPLOAD = join(ROOT, 'bench/baselines/fastify-upload.mjs');
 const PLAIN_DOWNLOAD = join(ROOT, 'bench/baselines/plain-download.mjs');
+const BARE_SOCKET_IO = join(ROOT, 'bench/baselines/bare-socket-io.mjs');
 const READY_MS = 60_000;
 const POLL_MS = 5;
 const UNLIMITED = '100000000/60';
@@ -75,16 +76,20 @@ export const startFastifyUpload = (stage) => startNode(stage, [FASTIFY_UPLOAD], 
 /** Serves the files of a folder by `createReadStream`. */
 export const startPlainDownload = (stage, folder) => startNode(stage, [PLAIN_DOWNLOAD], '/health', { FOLDER: folder });
 
+/** Rooms, and nothing else. */
+export const startBareSocketIo = (stage, nodeArguments = []) =>
+  startNode(stage, [...nodeArguments, BARE_SOCKET_IO], '/health');
+
 const startNode = (stage, args, readyPath, environment) =>
   startServer(stage, () => [process.execPath, ...NODE_ARGUMENTS, ...args], readyPath, environment);
 
 /**
- * Starts what `commandOf` answers with for a folder of its own and a free port. Resolves with the first 200 of `readyPath`; the server is
- * stopped with the stage, or before by `stop()`.
+ * Starts what `commandOf` answers with for a folder of its own and a free port, unless the environment names one. Resolves with the first
+ * 200 of `readyPath`; the server is stopped with the stage, or before by `stop()` or `kill()`.
  */
 export async function startServer(stage, commandOf, readyPath, environment = {}) {
   const directory = stage.temporaryDirectory();
-  const port = await freePort();
+  const port = environment.PORT ?? (await freePort());
   const outputFile = join(directory, 'output.log');
   const output = openSync(outputFile, 'w');
   const startedAt = performance.now();
@@ -98,10 +103,12 @@ export async function startServer(stage, commandOf, readyPath, environment = {})
   });
   closeSync(output);
   const exited = new Promise((resolve) => child.once('exit', resolve));
-  const stop = async () => {
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+  const end = async (signal) => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
     await exited;
   };
+  const stop = () => end('SIGTERM');
+  const kill = () => end('SIGKILL');
   stage.onClose(stop);
   const url = `http://127.0.0.1:${port}`;
   while ((await statusOf(url + readyPath)) !== 200) {
@@ -112,7 +119,7 @@ export async function startServer(stage, commandOf, readyPath, environment = {})
       );
     await delay(POLL_MS);
   }
-  return { pid: child.pid, url, startMs: performance.now() - startedAt, stop };
+  return { pid: child.pid, url, startMs: performance.now() - startedAt, stop, kill };
 }
 
 async function statusOf(url) {

@@ -26,4 +26,6 @@ export const settings = {
   parallelMegabytes: number('BENCH_PARALLEL_MB', 100),
   /** Rows of the long list of files. */
   files: number('BENCH_FILES', 1_000_000),
+  /** Sockets of the largest fan-out; half of them come back at once. */
+  sockets: number('BENCH_SOCKETS', 10_000),
 };

@@ -1,7 +1,8 @@
-import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFile, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { createBucket, startS3Server } from '../support/s3-server.js';
 import { Program, temporaryDataDir } from '../support/program.js';
@@ -28,19 +29,51 @@ function session(name: string): Step[] {
 }
 
 /** Runs them in one shell, because a session keeps variables and files; a line of its own ends each answer. */
-async function outputsOf(steps: Step[], url: string): Promise<string[]> {
+async function outputsOf(steps: Step[], url: string, variables: Record<string, string> = {}): Promise<string[]> {
   const directory = mkdtempSync(join(tmpdir(), 'gatehouse-readme-'));
   const script = steps
     .map(({ command }) => `${command.replaceAll('http://localhost:8000', url)}; printf '\\n<end of step>\\n'`)
     .join('\n');
   try {
-    const { stdout } = await promisify(execFile)('bash', ['-c', script], { cwd: directory });
+    const env = { ...process.env, ...variables };
+    const { stdout } = await promisify(execFile)('bash', ['-c', script], { cwd: directory, env });
     return stdout
       .split('<end of step>\n')
       .slice(0, -1)
       .map((output) => masked(output.trim()));
   } finally {
     rmSync(directory, { recursive: true });
+  }
+}
+
+/** The client in the README, as a process of its own, beside the library that it wants installed. */
+function startClient(url: string, token: string) {
+  const [, text] = /<!-- client -->\s*```js\n([\s\S]*?)```/.exec(README) ?? [];
+  const directory = mkdtempSync(join(tmpdir(), 'gatehouse-readme-'));
+  symlinkSync(join(__dirname, '../../node_modules'), join(directory, 'node_modules'));
+  writeFileSync(join(directory, 'news.mjs'), text.replace('http://localhost:8000', url));
+  const child = spawn(process.execPath, ['news.mjs'], { cwd: directory, env: { ...process.env, TOKEN: token } });
+  const output = { stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()));
+  return {
+    output,
+    signal: (signal: NodeJS.Signals) => child.kill(signal),
+    stop: async () => {
+      const closed = new Promise((resolve) => child.on('close', resolve));
+      child.kill('SIGKILL');
+      await closed;
+      rmSync(directory, { recursive: true });
+    },
+  };
+}
+
+/** Resolves when it holds; what has taken so long never will. */
+async function until(condition: () => boolean | Promise<boolean>, describe: () => string): Promise<void> {
+  const end = Date.now() + 30_000;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`waited in vain: ${describe()}`);
+    await delay(50);
   }
 }
 
@@ -75,6 +108,65 @@ it('the sessions in the README run as they are printed', async () => {
     }
   });
 });
+
+it('the client in the README misses no message, whatever becomes of the server', async () => {
+  const data = temporaryDataDir();
+  const variables = { ADMIN_EMAIL: 'admin@example.com', ADMIN_PASSWORD: 'Correct-Horse-1' };
+  const [login, publish] = session('publish');
+  let program = new Program({ PORT: '0', DATA_DIR: data.path, ...variables });
+  const [, url] = await program.says(/listening on (http:\S+)/);
+  const [token] = await outputsOf([{ ...login, command: `${login.command}; echo "$TOKEN"` }], url, variables);
+  const client = startClient(url, token);
+  const restart = async (signal: NodeJS.Signals) => {
+    program.signal(signal);
+    await program.exit();
+    program = new Program({ PORT: new URL(url).port, DATA_DIR: data.path, ...variables });
+    await program.says(/listening on/);
+  };
+  const say = async (text: string) => {
+    const command = publish.command.replace('Hello', text);
+    return (await outputsOf([{ command, output: '' }], url, { TOKEN: token }))[0];
+  };
+  const headers = { Authorization: `Bearer ${token}` };
+  const isSubscribed = async () => {
+    const answer = await fetch(`${url}/api/v1/broadcasting/channels/news`, { headers });
+    return ((await answer.json()) as { subscribers: number }).subscribers === 1;
+  };
+  const says = (line: string) =>
+    until(
+      () => client.output.stdout.endsWith(`${line}\n`),
+      () => `${line}\n${JSON.stringify(client.output)}`,
+    );
+  try {
+    await until(isSubscribed, () => JSON.stringify(client.output));
+    expect(await say('Hello')).toBe(masked(publish.output));
+    const lines = ["1 greeting { text: 'Hello' }"];
+    // The README says what the client prints.
+    expect(README).toContain(`\`${lines[0]}\``);
+    await says(lines[0]);
+    for (const [signal, away, back] of [
+      ['SIGTERM', 'one', 'two'],
+      ['SIGKILL', 'three', 'four'],
+    ] as const) {
+      // It is stopped meanwhile, so that it is certainly not connected when the message is published.
+      client.signal('SIGSTOP');
+      await restart(signal);
+      await say(away);
+      client.signal('SIGCONT');
+      for (const text of [away, back]) {
+        if (text === back) await say(back);
+        lines.push(`${lines.length + 1} greeting { text: '${text}' }`);
+        await says(lines.at(-1) as string);
+      }
+    }
+    expect(client.output).toEqual({ stdout: `${lines.join('\n')}\n`, stderr: '' });
+  } finally {
+    await client.stop();
+    program.signal('SIGTERM');
+    await program.exit();
+    data.remove();
+  }
+}, 120_000);
 
 it('with the variables that the README names for S3, the same sessions run on a bucket', async () => {
   const s3 = await startS3Server();

@@ -16,6 +16,13 @@ import { createTestDatabase, type TestDatabase } from '../support/test-database.
 
 const ROOM = 'presence-room';
 
+/** Holds up what waits for it, until it is opened. */
+function aGate() {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { opened, open };
+}
+
 /** Hears what the database announces, until it is made deaf; a resync is called by the test. */
 class TestListener extends DatabaseListener {
   isDeaf = false;
@@ -181,6 +188,22 @@ describe('presence', () => {
       )
     ).rows.map(({ presence }) => presence as string);
 
+  /** Whoever changes a presence waits, until the answer is called. */
+  async function lockPresences(): Promise<() => Promise<void>> {
+    const client = await database.pool.connect();
+    await client.query('BEGIN; SELECT FROM presence_members FOR UPDATE');
+    return async () => {
+      await client.query('COMMIT');
+      client.release();
+    };
+  }
+
+  async function statementsToWait(count: number): Promise<void> {
+    const waiting = `datname = current_database() AND application_name = 'gatehouse' AND wait_event_type = 'Lock'`;
+    for (let found = 0; found !== count;)
+      found = (await database.pool.query(`SELECT FROM pg_stat_activity WHERE ${waiting}`)).rows.length;
+  }
+
   /** As a crash of the database leaves tables that are not logged. */
   const crash = () => database.pool.query('TRUNCATE presence_members, channel_audiences, broadcast_nodes');
 
@@ -311,6 +334,87 @@ describe('presence', () => {
       expect(announced).toEqual([]);
     });
 
+    it('leaves in order with who comes back while it is being written', async () => {
+      const [a] = await start(1);
+      const [user] = await someUsers('user');
+      await a.presence.enter(ROOM, user);
+      const [isLeaving, gate] = [aGate(), aGate()];
+      jest.spyOn(a.repository, 'leave').mockImplementationOnce(async (...asked) => {
+        isLeaving.open();
+        await gate.opened;
+        await PresenceRepository.prototype.leave.apply(a.repository, asked);
+      });
+      a.presence.leave(ROOM, user);
+      await isLeaving.opened;
+      const back = a.presence.enter(ROOM, user);
+      gate.open();
+      await back;
+      await settle();
+      expect(announced).toEqual(['joined', 'left', 'joined'].map((type) => `${type} ${ROOM} user`));
+      expect(await storedPresences()).toEqual([`${ROOM} user`]);
+    });
+
+    it('does not lose sight of who comes and goes while it is being written', async () => {
+      const [a] = await start(1);
+      const [user] = await someUsers('user');
+      await a.presence.enter(ROOM, user);
+      const [isLeaving, gate] = [aGate(), aGate()];
+      jest.spyOn(a.repository, 'leave').mockImplementationOnce(async (...asked) => {
+        isLeaving.open();
+        await gate.opened;
+        await PresenceRepository.prototype.leave.apply(a.repository, asked);
+      });
+      a.presence.leave(ROOM, user);
+      await isLeaving.opened;
+      const back = a.presence.enter(ROOM, user);
+      a.presence.leave(ROOM, user);
+      gate.open();
+      await back;
+      await a.presence.enter(ROOM, user);
+      expect(await storedPresences()).toEqual([`${ROOM} user`]);
+      a.presence.leave(ROOM, user);
+      await settle();
+      expect(await storedPresences()).toEqual([]);
+    });
+
+    it('leaves when a user leaves two nodes in the same moment', async () => {
+      const both = await start(2);
+      const [user] = await someUsers('user');
+      for (const { presence } of both) await presence.enter(ROOM, user);
+      const release = await lockPresences();
+      for (const { presence } of both) presence.leave(ROOM, user);
+      await statementsToWait(2);
+      await release();
+      await settle();
+      expect(announced).toEqual([`joined ${ROOM} user`, `left ${ROOM} user`]);
+      expect(await storedPresences()).toEqual([]);
+    });
+
+    it('lets two nodes write the same users in opposite orders', async () => {
+      const [a, b] = await start(2);
+      const users = await someUsers(...Array.from({ length: 200 }, (_, index) => `user_${index}`));
+      for (let round = 0; round < 5; round++) {
+        await Promise.all([
+          ...users.map((user) => a.presence.enter(ROOM, user)),
+          ...users.toReversed().map((user) => b.presence.enter(ROOM, user)),
+        ]);
+        for (const user of users) a.presence.leave(ROOM, user);
+        for (const user of users.toReversed()) b.presence.leave(ROOM, user);
+        await settle();
+        expect(announced.splice(0)).toHaveLength(400);
+      }
+      expect(warn).not.toHaveBeenCalled();
+    });
+
+    it('is on a node once, however often that is written', async () => {
+      const [a] = await start(1);
+      const [user] = await someUsers('user');
+      await a.node.ready();
+      for (let time = 0; time < 2; time++) await a.repository.enter(a.node.id, [{ channel: ROOM, userId: user }]);
+      const { rows } = await database.pool.query('SELECT nodes FROM presence_members');
+      expect(rows).toEqual([{ nodes: [a.node.id] }]);
+    });
+
     it('is consistent when two nodes do everything at the same time', async () => {
       const both = await start(2);
       const CHANNELS = ['presence-1', 'presence-2', 'presence-3'];
@@ -423,6 +527,46 @@ describe('presence', () => {
       expect(await storedNodes()).toEqual([a.node.id, b.node.id].sort());
     });
 
+    it('are removed with what they were writing when their lease ran out', async () => {
+      const [a, b] = await start(2);
+      const [user] = await someUsers('user');
+      await b.presence.enter(ROOM, user);
+      await a.node.ready();
+      const release = await lockPresences();
+      const entering = a.presence.enter(ROOM, user);
+      await statementsToWait(1);
+      await expire(a);
+      await b.node.renew();
+      await release();
+      await entering;
+      await a.kill();
+      await b.node.renew();
+      expect(await storedNodes()).toEqual([b.node.id]);
+      b.presence.leave(ROOM, user);
+      await settle();
+      expect(announced).toEqual([`joined ${ROOM} user`, `left ${ROOM} user`]);
+      expect(await storedPresences()).toEqual([]);
+    });
+
+    it('trust no answer of before they were registered again', async () => {
+      const [a] = await start(1);
+      const [user] = await someUsers('user');
+      const [isWritten, gate] = [aGate(), aGate()];
+      jest.spyOn(a.repository, 'enter').mockImplementationOnce(async (...asked) => {
+        const answer = await PresenceRepository.prototype.enter.apply(a.repository, asked);
+        isWritten.open();
+        await gate.opened;
+        return answer;
+      });
+      const entering = a.presence.enter(ROOM, user);
+      await isWritten.opened;
+      await crash();
+      await a.node.renew();
+      gate.open();
+      await entering;
+      expect(await storedPresences()).toEqual([`${ROOM} user`]);
+    });
+
     it('take their own lease that has run out for gone, as everybody else does', async () => {
       const [a] = await start(1);
       const [user, next] = await someUsers('user', 'next');
@@ -505,6 +649,24 @@ describe('presence', () => {
       await a.audiences.flush();
       expect(await b.audiences.countsOf([ROOM])).toEqual(new Map());
       expect(await storedPresences()).toEqual([`${ROOM} reader`]);
+    });
+
+    it('do not come back by a beat that was under way', async () => {
+      const [a] = await start(1);
+      const [isRegistering, gate] = [aGate(), aGate()];
+      jest.spyOn(a.nodesRepository, 'register').mockImplementationOnce(async (node) => {
+        isRegistering.open();
+        await gate.opened;
+        return NodesRepository.prototype.register.call(a.nodesRepository, node);
+      });
+      const remove = jest.spyOn(a.nodesRepository, 'remove');
+      a.node.start();
+      await isRegistering.opened;
+      const stopping = a.node.beforeApplicationShutdown();
+      expect(remove).not.toHaveBeenCalled();
+      gate.open();
+      await stopping;
+      expect(await storedNodes()).toEqual([]);
     });
 
     it('take with them who enters while they shut down', async () => {

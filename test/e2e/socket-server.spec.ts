@@ -97,6 +97,7 @@ interface Answer {
 
 const SECRET = 'a secret for tests that is long enough: 0123456789';
 const PATH = '/socket.io/?EIO=4&transport=';
+const CLOSE_PACKET = '1';
 const UPGRADE = {
   Connection: 'Upgrade',
   Upgrade: 'websocket',
@@ -307,9 +308,11 @@ describe('the Socket.IO server', () => {
     it('cuts a request whose body does not come', async () => {
       const port = await start({ REQUEST_TIMEOUT: '1' });
       const sid = await openSession(port);
+      const poll = ask(port, `${PATH}polling&sid=${sid}`);
       const socket = connect(port, '127.0.0.1');
       socket.write(`POST ${PATH}polling&sid=${sid} HTTP/1.1\r\nHost: gate.test\r\nContent-Length: 100\r\n\r\n40`);
       await once(socket.resume(), 'close');
+      expect(await poll).toMatchObject({ status: 200, body: CLOSE_PACKET });
     });
   });
 

@@ -22,9 +22,9 @@ describe('files made from the program (renew them with `npm run generate`)', () 
     expect(read('README.md')).toContain(describeAsMarkdown());
   });
 
-  it('openapi.json is the document that the program serves', async () => {
-    const { body } = await app.http.get('/openapi.json').expect(200);
-    expect(JSON.parse(read('openapi.json'))).toEqual(body);
+  it.each(['openapi.json', 'asyncapi.json'])('%s is the document that the program serves', async (name) => {
+    const { body } = await app.http.get(`/${name}`).expect(200);
+    expect(JSON.parse(read(name))).toEqual(body);
   });
 
   it('the list of migrations is the folder, in order', () => {

@@ -11,7 +11,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   users: ['common', 'config', 'database'],
   auth: ['common', 'config', 'database', 'users'],
   uploads: ['common', 'config', 'database'],
-  broadcasting: ['common', 'config', 'database', 'auth', 'users'],
+  broadcasting: ['common', 'config', 'database', 'auth', 'users', 'uploads'],
   admin: ['common', 'config', 'database', 'users', 'auth', 'uploads', 'broadcasting'],
   health: ['common', 'config', 'database', 'uploads'],
   server: ['common', 'config', 'database', 'auth', 'users', 'src'],
@@ -19,6 +19,8 @@ const MAY_IMPORT: Record<string, string[]> = {
 
 /** What of another feature may be imported at all: never its repositories, entities or controllers. */
 const PUBLIC_FILES = /\.(module|service|events|guard|response|errors)\.js$|\/(access-tokens|credentials\.service)\.js$/;
+/** Whom a feature knows by events alone. */
+const EVENTS_ONLY = new Set(['broadcasting → uploads']);
 const FEATURES = new Set(['users', 'auth', 'uploads', 'broadcasting', 'admin', 'health']);
 
 interface Import {
@@ -57,9 +59,15 @@ describe('who imports whom', () => {
     expect(strangers.map(({ file, target }) => `${file} → ${target}`)).toEqual([]);
   });
 
-  it('lets the server import of the composition root nothing but the document', () => {
+  it('lets the server import of the composition root nothing but the documents', () => {
     const used = imports.filter(({ from, to }) => from === 'server' && to === 'src').map(({ target }) => target);
-    expect([...new Set(used)]).toEqual(['openapi.js']);
+    expect([...new Set(used)].sort()).toEqual(['asyncapi.js', 'openapi.js']);
+  });
+
+  it('lets broadcasting know uploads by their events alone', () => {
+    const known = imports.filter(({ from, to }) => EVENTS_ONLY.has(`${from} → ${to}`)).map(({ target }) => target);
+    expect(known.length).toBeGreaterThan(0);
+    expect(known.filter((target) => !target.endsWith('.events.js'))).toEqual([]);
   });
 
   it('takes only services, events, guards, errors and answers from another feature', () => {

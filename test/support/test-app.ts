@@ -10,7 +10,7 @@ import supertest from 'supertest';
 import { createApp } from '../../src/app.setup.js';
 import { loadConfig } from '../../src/config/load-config.js';
 import type { VariableName } from '../../src/config/variables.js';
-import { createTestDatabase } from './test-database.js';
+import { createTestDatabase, type TestDatabase } from './test-database.js';
 
 export interface TestApp {
   app: NestFastifyApplication;
@@ -20,6 +20,7 @@ export interface TestApp {
   /** supertest against the listening server. */
   http: ReturnType<typeof supertest>;
   pool: pg.Pool;
+  database: TestDatabase;
   /** DATA_DIR: the files are in `files` below it. */
   dataDir: string;
   /** What the program has logged, line by line. */
@@ -30,9 +31,17 @@ export interface TestApp {
 const QUICK_BCRYPT_COST = 4;
 const TEST_SECRET = 'a secret for tests that is long enough: 0123456789';
 
+interface TestAppOptions {
+  /** Another node: on the database of this application, which is to be closed after it. */
+  beside?: TestApp;
+}
+
 /** The real application on a database of its own, listening on a free port of the loopback. Rate limits are off unless asked for. */
-export async function startTestApp(environment: Partial<Record<VariableName, string>> = {}): Promise<TestApp> {
-  const database = await createTestDatabase();
+export async function startTestApp(
+  environment: Partial<Record<VariableName, string>> = {},
+  { beside }: TestAppOptions = {},
+): Promise<TestApp> {
+  const database = beside?.database ?? (await createTestDatabase());
   const dataDir = environment.DATA_DIR ?? mkdtempSync(join(tmpdir(), 'gatehouse-test-app-'));
   const loaded = loadConfig({
     NODE_ENV: 'test',
@@ -62,11 +71,12 @@ export async function startTestApp(environment: Partial<Record<VariableName, str
     port,
     http: supertest(url),
     pool: database.pool,
+    database,
     dataDir,
     log,
     close: async () => {
       await app.close();
-      await database.drop();
+      if (!beside) await database.drop();
       if (!environment.DATA_DIR) rmSync(dataDir, { recursive: true, force: true });
     },
   };

@@ -1,8 +1,10 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { DatabaseListener } from '../../database/database-listener.js';
 import type { MessageResponse } from '../dto/message.response.js';
 import { channelsOf, MESSAGES_TOPIC } from '../log/announcer.js';
 import { MessageLog } from '../log/message-log.js';
+import { sizeOf } from '../log/message-size.js';
 import { Publisher } from '../log/publisher.js';
 import { Feed } from './feed.js';
 import { LocalAudience } from './local-audience.js';
@@ -13,6 +15,8 @@ const COMPARE_MS = 1_000;
 const CHANNELS_MAX = 20;
 const MESSAGES_MAX = 50;
 const POSITIONS_MAX = 5_000;
+/** Delivered in one turn of the event loop. */
+const BURST_MAX = 256 * 1024;
 
 /** Told when a channel's history no longer joins what has been delivered; whoever reads it has to begin anew. */
 type ResetListener = (channel: string) => void;
@@ -26,6 +30,8 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly logger = new Logger(Feeds.name);
   private readonly feeds = new Map<string, Feed>();
   private readonly opening = new Map<string, Promise<Feed>>();
+  /** Channels that have moved while their position was being asked for. */
+  private readonly movedMeanwhile = new Set<string>();
   /** Feeds whose channel has, or may have, more than was delivered. */
   private readonly behind = new Set<Feed>();
   private readonly resetListeners: ResetListener[] = [];
@@ -79,9 +85,10 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
   /** The channel may have more than was delivered. */
   check(channel: string): void {
     const feed = this.feeds.get(channel);
-    if (!feed) return;
-    this.behind.add(feed);
-    void this.pump();
+    if (feed) {
+      this.behind.add(feed);
+      void this.pump();
+    } else if (this.opening.has(channel)) this.movedMeanwhile.add(channel);
   }
 
   private begin(channel: string): Promise<Feed> {
@@ -90,12 +97,14 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
       opening = this.log.head(channel).then((head) => {
         const feed = Feed.from(channel, head, this.audience);
         this.feeds.set(channel, feed);
-        // What was published while its position was asked for was offered to nobody.
-        this.check(channel);
+        if (this.movedMeanwhile.delete(channel)) this.check(channel);
         return feed;
       });
       this.opening.set(channel, opening);
-      const forget = () => this.opening.delete(channel);
+      const forget = () => {
+        this.opening.delete(channel);
+        this.movedMeanwhile.delete(channel);
+      };
       opening.then(forget, forget);
     }
     return opening;
@@ -108,8 +117,7 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   private offer(message: MessageResponse): void {
-    const feed = this.feeds.get(message.channel);
-    if (feed && !feed.deliver(message)) this.check(message.channel);
+    if (!this.feeds.get(message.channel)?.deliver(message)) this.check(message.channel);
   }
 
   /** One look at the log at a time, for many channels together. */
@@ -137,11 +145,17 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
       throw error;
     }
     const counts = new Map<Feed, number>();
+    let size = 0;
     for (const message of messages) {
       const feed = this.feeds.get(message.channel);
       if (!feed) continue;
       if (!feed.deliver(message)) this.reset(feed);
       counts.set(feed, (counts.get(feed) ?? 0) + 1);
+      size += sizeOf(message);
+      if (size < BURST_MAX) continue;
+      // Readers get their chance to take it.
+      size = 0;
+      await nextTurn();
     }
     for (const [feed, count] of counts) if (count === MESSAGES_MAX && !feed.isEnded) this.behind.add(feed);
   }
@@ -157,10 +171,11 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
       const feeds = [...this.feeds.values()];
       for (let at = 0; at < feeds.length; at += POSITIONS_MAX) {
         const moved = await this.log.findMoved(feeds.slice(at, at + POSITIONS_MAX).map(positionOf));
-        for (const { channel, epoch, lastSequence } of moved) {
+        for (const { channel, epoch, firstSequence, lastSequence } of moved) {
           const feed = this.feeds.get(channel);
           if (!feed) continue;
-          if (feed.epoch !== epoch) this.reset(feed);
+          // Nothing may be left to be read that would show the gap.
+          if (feed.epoch !== epoch || firstSequence > feed.position + 1) this.reset(feed);
           else if (lastSequence > feed.position) this.behind.add(feed);
         }
       }

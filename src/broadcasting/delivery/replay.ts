@@ -46,7 +46,8 @@ export class Replay {
   /** The end of the log is reached: what the feed has delivered meanwhile is next, unless it was too much to keep. */
   private async meet(): Promise<boolean> {
     const { feed, joiner, channel } = this.subscription;
-    if (!feed || !joiner) return true;
+    // It may have ended while the log was being read, and the subscriber may have begun anew since.
+    if (!feed || !joiner || this.isOver) return true;
     while (feed.position < this.position) {
       // The log has shown more than the feed has delivered yet.
       const advance = joiner.nextAdvance();

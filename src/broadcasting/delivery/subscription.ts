@@ -18,7 +18,7 @@ export class Subscription {
   /** Takes part in what the feed delivers from now on. */
   goLive(): void {
     const { feed, joiner } = this;
-    if (!feed || !joiner) return;
+    if (!feed || !joiner || this.isEnded) return;
     feed.removeJoiner(joiner);
     this.joiner = null;
     this.subscriber.join(this.channel.name);

@@ -127,8 +127,9 @@ export class SubscriptionsService {
     const feed = subscription.feed as Feed;
     const members =
       channel.kind === 'presence' ? { members: await this.presence.members(channel.name, MEMBERS_MAX) } : {};
-    const joiner = feed.addJoiner();
-    subscription.joiner = joiner;
+    // What has ended meanwhile has been released: nobody would take the joiner off the feed again.
+    if (subscription.isEnded) throw new ChannelForbiddenError();
+    subscription.joiner = feed.addJoiner();
     const position = feed.position;
     const isCurrent = after === undefined || (after === position && (epoch ?? feed.epoch) === feed.epoch);
     const head = { channel: channel.name, epoch: feed.epoch };

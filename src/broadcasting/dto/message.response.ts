@@ -1,6 +1,16 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, ApiSchema } from '@nestjs/swagger';
+
+/** As schemas have it. The metadata of `unknown` would make it an object. */
+export const ANY_JSON = {
+  anyOf: [
+    { type: 'object', additionalProperties: true },
+    { type: 'array', items: {} },
+    ...['string', 'number', 'boolean', 'null'].map((type) => ({ type })),
+  ],
+};
 
 /** A message as REST answers, sockets and event streams show it. */
+@ApiSchema({ name: 'ChannelMessageResponse' })
 export class MessageResponse {
   @ApiProperty({ format: 'uuid', example: '0197f0a0-7b1c-7e7e-8a00-3d2f1c0b9a88' })
   id!: string;
@@ -26,7 +36,7 @@ export class MessageResponse {
   @ApiProperty({ example: 'article.published' })
   event!: string;
 
-  @ApiProperty({ description: 'Any JSON, at most 64 KiB', example: { title: 'Hello' }, nullable: true, type: Object })
+  @ApiProperty({ description: 'Any JSON, at most 64 KiB', example: { title: 'Hello' }, ...ANY_JSON })
   data!: unknown;
 
   @ApiProperty({ format: 'uuid', nullable: true, type: String, description: "null: one of Gatehouse's own events" })

@@ -2,6 +2,7 @@ import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsBoolean, IsString, Matches } from 'class-validator';
 import { FreeForm, ONE_LINE, Optional, TextLength } from '../../common/validation/fields.js';
 import { ChannelField } from './fields.js';
+import { ANY_JSON } from './message.response.js';
 
 const NAME_MAX = 128;
 
@@ -16,10 +17,9 @@ export class PublishDto {
   event!: string;
 
   @ApiPropertyOptional({
-    description: 'Any JSON, at most 64 KiB',
-    type: Object,
-    nullable: true,
+    description: 'Any JSON, at most 64 KiB; null when it is left out',
     example: { title: 'Hello' },
+    ...ANY_JSON,
   })
   @FreeForm()
   data?: unknown;

@@ -13,7 +13,7 @@ import type { Event, Namespace } from 'socket.io';
 import { Authenticated } from '../../common/auth/access.decorator.js';
 import { CurrentUser } from '../../common/auth/current-user.decorator.js';
 import type { Principal } from '../../common/auth/principal.js';
-import { TooManyRequestsError } from '../../common/errors/errors.js';
+import { ForbiddenError, TooManyRequestsError } from '../../common/errors/errors.js';
 import { FixedWindowCounter } from '../../common/limits/fixed-window.js';
 import { AppConfig } from '../../config/app-config.js';
 import { PublicUserResponse } from '../../users/dto/user.response.js';
@@ -21,6 +21,7 @@ import { UnknownEventError } from '../broadcasting.errors.js';
 import { AccessChanges } from '../connections/access-changes.js';
 import { LiveConnections } from '../connections/live-connections.js';
 import { SubscriptionsService } from '../delivery/subscriptions.service.js';
+import { refuseUnlikeJson } from '../dto/json-payload.js';
 import { PublishDto } from '../dto/publish.dto.js';
 import type { SubscriptionResponse } from '../dto/subscription.response.js';
 import { MessagesService } from '../messages.service.js';
@@ -107,10 +108,13 @@ export class BroadcastingGateway implements OnGatewayInit, OnGatewayConnection, 
 
   @SubscribeMessage('subscribe')
   async subscribe(
+    @CurrentUser() caller: Principal,
     @ConnectedSocket() { data: { connection } }: GatehouseSocket,
     @MessageBody() { channel, after, epoch }: SubscribeDto,
     @Ack() acknowledge?: (answer: SubscriptionResponse) => void,
   ): Promise<void> {
+    // The announcement of another role is still on its way.
+    if (caller.role !== connection.principal.role) return this.endForRole(connection);
     const { answer, start } = await this.subscriptions.subscribe(connection, channel, { after, epoch });
     acknowledge?.(answer);
     start();
@@ -150,21 +154,45 @@ export class BroadcastingGateway implements OnGatewayInit, OnGatewayConnection, 
     return { ok: true, time: new Date().toISOString() };
   }
 
+  private endForRole(connection: SocketConnection): never {
+    connection.end('role_changed');
+    throw new ForbiddenError();
+  }
+
   /** Before anything else looks at an event. */
-  private letThrough(socket: GatehouseSocket, [event, ...args]: Event, next: () => void): void {
+  private letThrough(socket: GatehouseSocket, packet: Event, next: () => void): void {
+    const { connection } = socket.data;
     const { count } = this.config.broadcasting.eventRate;
     const { hits, endsAt } = this.rate.hit(socket.id);
-    if (hits > count * CUT_FACTOR) return socket.data.connection.end('rate_limited');
-    const refusal =
-      hits > count
-        ? new TooManyRequestsError('Too many events', Math.max(1, Math.ceil((endsAt - Date.now()) / 1000)))
-        : EVENTS.has(event as string)
-          ? null
-          : new UnknownEventError();
-    if (!refusal) return next();
-    const acknowledge: unknown = args.at(-1);
-    if (typeof acknowledge === 'function') acknowledge({ ok: false, error: socketErrorBody(refusal) });
+    if (hits > count * CUT_FACTOR) return connection.end('rate_limited');
+    const acknowledge: unknown = packet.at(-1);
+    try {
+      if (hits > count)
+        throw new TooManyRequestsError('Too many events', Math.max(1, Math.ceil((endsAt - Date.now()) / 1000)));
+      if (!EVENTS.has(packet[0] as string)) throw new UnknownEventError();
+      refuseUnlikeJson(packet.slice(1));
+    } catch (error) {
+      if (typeof acknowledge === 'function') acknowledge({ ok: false, error: socketErrorBody(error) });
+      return;
+    }
+    const channel = (packet[1] as { channel?: unknown } | null | undefined)?.channel;
+    if (typeof channel === 'string') takeTurn(connection, channel, packet, next);
+    else next();
   }
+}
+
+/** Answers of one channel's events are awaited one after the other: what they ask of the database may be answered in any order. */
+function takeTurn(connection: SocketConnection, channel: string, packet: Event, next: () => void): void {
+  connection.turns.take(channel, (end) => {
+    const acknowledge: unknown = packet.at(-1);
+    if (typeof acknowledge !== 'function') packet.push(end);
+    else
+      packet[packet.length - 1] = (answer: unknown) => {
+        acknowledge(answer);
+        end();
+      };
+    next();
+  });
 }
 
 /**

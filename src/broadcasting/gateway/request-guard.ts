@@ -74,7 +74,7 @@ export class RequestGuard {
 
   /** The server has no limit of its own, for the sake of uploads. */
   private limitBody(request: IncomingMessage): void {
-    const timer = setTimeout(() => request.destroy(), this.bodyTimeoutMs);
+    const timer = setTimeout(() => request.complete || request.destroy(), this.bodyTimeoutMs).unref();
     request.once('close', () => clearTimeout(timer));
   }
 

@@ -4,6 +4,7 @@ import type { AccessClaims } from '../../common/auth/access-claims.js';
 import type { CallerCarrier } from '../../common/auth/caller.js';
 import type { Principal } from '../../common/auth/principal.js';
 import type { LiveConnection } from '../connections/live-connections.js';
+import { Turns } from '../connections/turns.js';
 import type { EndReason } from '../delivery/subscriber.js';
 
 /** What a handshake leaves with the socket. */
@@ -29,13 +30,18 @@ export const userRoomOf = (userId: string) => `user:${userId}`;
 
 /** A socket of the gateway. */
 export class SocketConnection implements LiveConnection {
+  /** What is asked of one channel is done in the order in which it was asked. */
+  readonly turns = new Turns();
   private isEnded = false;
+  /** Not the socket's: that is what the last event's check has found. */
+  private admitted: Principal;
   private expiry: NodeJS.Timeout | null = null;
 
   constructor(
     private readonly socket: GatehouseSocket,
     private readonly bufferBytes: number,
   ) {
+    this.admitted = socket.data.principal;
     this.followExpiry();
   }
 
@@ -44,7 +50,7 @@ export class SocketConnection implements LiveConnection {
   }
 
   get principal(): Principal {
-    return this.socket.data.principal;
+    return this.admitted;
   }
 
   get claims(): AccessClaims {
@@ -61,6 +67,10 @@ export class SocketConnection implements LiveConnection {
 
   /** The token was good; from now on its session and its expiry count. */
   renew(claims: AccessClaims, principal: Principal): void {
+    if (this.isEnded) return;
+    // What it reads may rest on the role.
+    if (principal.role !== this.admitted.role) return this.end('role_changed');
+    this.admitted = principal;
     Object.assign(this.socket.data, { accessClaims: claims, principal });
     this.followExpiry();
   }
@@ -79,11 +89,7 @@ export class SocketConnection implements LiveConnection {
 
   async drained(): Promise<void> {
     // Neither transport tells when bytes have left, but each knows how many have not.
-    while (this.isOpen && this.waitingBytes() > this.bufferBytes / 4) await delay(DRAIN_POLL_MS);
-  }
-
-  isTooSlow(): boolean {
-    return this.waitingBytes() > this.bufferBytes;
+    while (this.isOpen && this.waitingBytes > this.bufferBytes / 4) await delay(DRAIN_POLL_MS);
   }
 
   end(reason: EndReason): void {
@@ -107,7 +113,7 @@ export class SocketConnection implements LiveConnection {
   }
 
   /** What has been sent and has not left this process. */
-  private waitingBytes(): number {
+  get waitingBytes(): number {
     const { transport, writeBuffer } = this.socket.conn as unknown as {
       transport: { socket?: { bufferedAmount?: number } };
       writeBuffer: { data?: { length?: number } }[];

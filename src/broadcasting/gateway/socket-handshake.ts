@@ -33,13 +33,12 @@ export class SocketHandshake {
 
   /** @throws NotAuthenticatedError, InvalidCredentialsError, TooManyConnectionsError, TooManyRequestsError */
   async admit(socket: Socket): Promise<void> {
-    const address = normalizeIp(proxyAddr(socket.request, this.trust));
-    this.refuseAfterRefusals(address);
+    const token = tokenOf(socket);
     const accessMark = this.accessChanges.mark();
-    const identity = await this.identify(tokenOf(socket));
+    const identity = await this.identify(token);
     if (!identity) {
-      this.refusals.hit(address);
-      throw tokenOf(socket) === null ? new NotAuthenticatedError() : new InvalidCredentialsError();
+      this.countRefusal(socket);
+      throw token === null ? new NotAuthenticatedError() : new InvalidCredentialsError();
     }
     this.connections.refuseWhenFull(identity.principal.id);
     const data: Omit<SocketData, 'connection'> = { ...identity, accessMark };
@@ -63,14 +62,14 @@ export class SocketHandshake {
     return accessClaims && principal && { accessClaims, principal };
   }
 
-  /** As for requests without a valid token: so many an address, and then not even the signature is looked at. */
-  private refuseAfterRefusals(address: string): void {
+  /** As for requests without a valid token: so many an address. Nobody with a good one is kept out by others at the same address. */
+  private countRefusal({ request }: Socket): void {
     const { isEnabled, anonymous } = this.config.rateLimits;
-    const standing = isEnabled ? this.refusals.peek(address) : null;
-    if (standing && standing.hits >= anonymous.count)
+    const { hits, endsAt } = this.refusals.hit(normalizeIp(proxyAddr(request, this.trust)));
+    if (isEnabled && hits > anonymous.count)
       throw new TooManyRequestsError(
         'Too many requests. Please try again later.',
-        Math.max(1, Math.ceil((standing.endsAt - Date.now()) / 1000)),
+        Math.max(1, Math.ceil((endsAt - Date.now()) / 1000)),
       );
   }
 }

@@ -15,7 +15,8 @@ import {
 
 /** Of one transaction: the locks of its channels are held until it has reached the disk. */
 const BATCH_MESSAGES_MAX = 256;
-const BATCH_CHARACTERS_MAX = 4 * 1024 * 1024;
+/** A batch is delivered in one turn, which is not to be more than a reader's buffer takes. */
+const BATCH_CHARACTERS_MAX = 512 * 1024;
 /** What waits when the database is slow; more is refused, so that memory is bounded. */
 const WAITING_CHARACTERS_MAX = 64 * 1024 * 1024;
 const WAITING_MESSAGES_MAX = 20_000;

@@ -155,11 +155,10 @@ export class PresenceService {
 
   private async writeLeaving(leaving: Presence[]): Promise<void> {
     if (leaving.length === 0 || this.nodes.isStopped) return;
-    const { registration } = this;
     for (const presence of leaving) presence.recorded = 'unknown';
     try {
       await this.repository.leave(this.nodes.id, leaving);
-      if (registration === this.registration) for (const presence of leaving) presence.recorded = 'no';
+      for (const presence of leaving) presence.recorded = 'no';
     } catch (error) {
       for (const presence of leaving) this.dirty.add(presence);
       throw error;

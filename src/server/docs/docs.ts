@@ -4,6 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { dump } from 'js-yaml';
 // The package's main file would run the whole of Swagger UI in this process.
 import absolutePath from 'swagger-ui-dist/absolute-path.js';
+import { createAsyncDocument } from '../../asyncapi.js';
 import { createDocument, toRootDialect } from '../../openapi.js';
 
 const ASSETS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'swagger-ui-standalone-preset.js', 'favicon-32x32.png'];
@@ -64,7 +65,10 @@ const SCRIPT = `window.ui = SwaggerUIBundle({
 });
 `;
 
-/** Swagger UI at `/docs`, the document at `/openapi.json` and `/openapi.yaml`. It is made when somebody first asks for it. */
+/**
+ * Swagger UI at `/docs`, the document at `/openapi.json` and `/openapi.yaml`, the one of sockets at `/asyncapi.json`. Each is made when
+ * somebody first asks for it.
+ */
 export function addDocs(app: NestFastifyApplication): void {
   const server = app.getHttpAdapter().getInstance();
   const document = once(() => createDocument(app));
@@ -77,6 +81,10 @@ export function addDocs(app: NestFastifyApplication): void {
     '/openapi-root.json': [
       'application/json; charset=utf-8',
       once(() => JSON.stringify(toRootDialect(document()), null, 2)),
+    ],
+    '/asyncapi.json': [
+      'application/json; charset=utf-8',
+      once(() => JSON.stringify(createAsyncDocument(app), null, 2)),
     ],
   };
   for (const [url, [type, body]] of Object.entries(routes)) {
