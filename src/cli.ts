@@ -45,6 +45,13 @@ program
   .action(async () => (await import('./commands.js')).printAsyncApi());
 
 program
+  .command('epoch:renew')
+  .description(
+    'after the database was restored from a backup: let clients see that messages may be missing; beside a running server too',
+  )
+  .action(async () => (await import('./commands.js')).renewEpochs());
+
+program
   .command('storage:check')
   .description('compare stored files and database, beside a running server too; exit code 1 when they disagree')
   .option('--repair', 'remove what is left over; without it nothing is changed')

@@ -1,6 +1,7 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createApp } from './app.setup.js';
 import { createAsyncDocument } from './asyncapi.js';
+import { ChannelsService } from './broadcasting/channels/channels.service.js';
 import { loadConfig, readDotenvFile } from './config/load-config.js';
 import { joinDatabase, openDatabase } from './database/open-database.js';
 import { createDocument } from './openapi.js';
@@ -39,6 +40,14 @@ export function checkStorage(isRepair: boolean): Promise<number> {
   });
 }
 
+/** `gatehouse epoch:renew` */
+export function renewEpochs(): Promise<void> {
+  return withApp(joinDatabase, async (app) => {
+    await app.get(ChannelsService).renewEpochs();
+    say('Clients will see that the sequences of all channels have begun anew');
+  });
+}
+
 /** The application on its database, without listening, and closed again when the work is done. */
 async function withApp<T>(
   reachDatabase: typeof openDatabase,
@@ -51,7 +60,7 @@ async function withApp<T>(
     onServerExit: () => say('The embedded PostgreSQL has stopped'),
   });
   try {
-    const app = await createApp(config, database.connection, createLogger(config));
+    const app = await createApp(config, database.connection, createLogger(config, 'stderr'));
     const result = await work(app);
     await app.close();
     return result;

@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.setup.js';
+import { NodeService } from './broadcasting/presence/node.service.js';
 import { loadConfig, readDotenvFile, reservedVariablesIn } from './config/load-config.js';
 import { openDatabase } from './database/open-database.js';
 import { announceAdmin, announceStart } from './server/announcements.js';
@@ -28,5 +29,6 @@ export async function start(): Promise<void> {
   // Fastify's own listen(): Nest's would log a port in use as an error of the program, beside the line for the operator.
   await app.getHttpAdapter().getInstance().listen({ host: config.http.host, port: config.http.port });
   app.get(Reconciler).start();
+  app.get(NodeService).start();
   announceStart((app.getHttpServer().address() as AddressInfo).port, config, database);
 }

@@ -56,8 +56,7 @@ export async function run(stage) {
   return { results };
 }
 
-const publish = ({ url }, { path, body, token }) =>
-  call(url + path, { method: 'POST', body, token, expect: 201 });
+const publish = ({ url }, { path, body, token }) => call(url + path, { method: 'POST', body, token, expect: 201 });
 
 const open = ({ subscribers, server, tokens }, count) =>
   subscribers.tell('open', { count, url: server.url, tokens, channel: CHANNEL, follows: false });

@@ -4,9 +4,17 @@ import { quantile } from './statistics.mjs';
 
 const PROBE_EVERY_MS = 50;
 
-/** Asks for `path` at a steady pace, whether or not the request before has been answered, for so many seconds or until the signal. */
-export const probeHealth = (stage, server, seconds, signal, path = '/health') =>
-  load(stage, 'probe', { url: server.url + path, everyMs: PROBE_EVERY_MS, seconds }, signal);
+/** Asks for `/health` at a steady pace, whether or not the request before has been answered, for so many seconds or until the signal. */
+export const probeHealth = (stage, server, seconds, signal) =>
+  load(stage, 'probe', { url: `${server.url}/health`, everyMs: PROBE_EVERY_MS, seconds }, signal);
+
+/** The same of each path, of a server in distress: it may still be starting, and what it answers is counted. */
+export const probeDistress = (stage, server, paths, signal) =>
+  Promise.all(
+    paths.map((path) =>
+      load(stage, 'probe', { url: server.url + path, everyMs: PROBE_EVERY_MS, mayFail: true }, signal),
+    ),
+  );
 
 /** The result of `work`, with what somebody else had to wait for `/health` meanwhile. */
 export async function withHealth(stage, server, work) {

@@ -3,6 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import autocannon from 'autocannon';
 import { takeJob } from './job.mjs';
 
+const AGAIN_MS = 10;
+
 takeJob({ throughput, closedLoop, probe });
 
 /** As many requests as the server answers on `connections` connections; they take the tokens in turn. */
@@ -64,26 +66,31 @@ async function closedLoop(options) {
   return { perSecond: tookMs.length / seconds, tookMs, sent };
 }
 
-/** A request every `everyMs`, whether or not the one before has been answered; for so long, or until a message comes. */
-async function probe({ url, everyMs, seconds = Infinity }) {
+/**
+ * A request every `everyMs`, whether or not the one before has been answered; for so long, or until a message comes. It begins with the
+ * first 200 of a server that may still be starting. Any other answer later ends it all, unless some `mayFail`.
+ */
+async function probe({ url, everyMs, seconds = Infinity, mayFail = false }) {
   let isStopped = false;
   process.once('message', () => (isStopped = true));
   const agent = new Agent({ keepAlive: true });
-  await send(url, { method: 'GET', agent });
+  while (!isStopped && (await send(url, { method: 'GET', agent }).catch(() => 0)) !== 200) await delay(AGAIN_MS);
   const probes = [];
+  let failed = 0;
   const end = performance.now() + seconds * 1000;
   for (let at = performance.now(); at < end && !isStopped; at += everyMs) {
     await delay(Math.max(0, at - performance.now()));
     const sentAt = performance.now();
     const answered = send(url, { method: 'GET', agent }).then((status) => {
-      if (status !== 200) throw new Error(`${url} answered ${status}`);
+      if (status !== 200 && !mayFail) throw new Error(`${url} answered ${status}`);
+      if (status !== 200) failed++;
       return performance.now() - sentAt;
     });
     probes.push(answered);
   }
   const tookMs = await Promise.all(probes);
   agent.destroy();
-  return { tookMs };
+  return { tookMs, failed };
 }
 
 function send(url, { method, agent, headers, body }) {

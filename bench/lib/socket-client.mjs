@@ -95,7 +95,8 @@ export class SocketClient {
     }
     const text = data.utf8Slice(start, end);
     if (text.startsWith(PING)) this.#socket.write(PONG);
-    else if (text.startsWith(OPEN)) this.#socket.write(frame(`40${NAMESPACE},${JSON.stringify({ token: this.token })}`));
+    else if (text.startsWith(OPEN))
+      this.#socket.write(frame(`40${NAMESPACE},${JSON.stringify({ token: this.token })}`));
     else if (text.startsWith(CONNECTED))
       this.#socket.write(frame(`42${NAMESPACE},0${JSON.stringify(['subscribe', this.subscription])}`));
     else if (text.startsWith(ANSWERED)) this.#answered(JSON.parse(text.slice(ANSWERED.length))[0], text);
@@ -128,4 +129,6 @@ const upgradeOf = (host) =>
     'Sec-WebSocket-Version: 13',
     `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`,
     HEAD_END,
-  ].join('\r\n').slice(0, -2);
+  ]
+    .join('\r\n')
+    .slice(0, -2);

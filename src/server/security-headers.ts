@@ -28,7 +28,16 @@ export function corsOptions({ http }: AppConfig): FastifyCorsOptions {
     credentials: false,
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     allowedHeaders: [
-      ...['Authorization', 'Content-Type', 'X-API-Key', 'Range', 'If-Range', 'If-Match', 'If-None-Match', 'Last-Event-ID'],
+      ...[
+        'Authorization',
+        'Content-Type',
+        'X-API-Key',
+        'Range',
+        'If-Range',
+        'If-Match',
+        'If-None-Match',
+        'Last-Event-ID',
+      ],
       ...['If-Modified-Since', 'If-Unmodified-Since', 'Upload-Defer-Length', 'Upload-Concat'],
       ...['Tus-Resumable', 'Upload-Length', 'Upload-Metadata', 'Upload-Offset', 'Upload-Checksum'],
     ],

@@ -23,7 +23,12 @@ const MOMENT_MAX_MS = 500;
 const WITHIN_MS = 60_000;
 const SETUP_MS = 60_000 + ROUNDS * 20_000;
 
+/** All messages of a channel, page by page. */
+const READ_MS = 30_000 + ROUNDS * 1_000;
+
 type Reader = SocketReader | StreamReader;
+
+const idsOf = (messages: { id: string }[]) => messages.map(({ id }) => id).join('\n');
 
 describe('kill -9 of nodes while messages are published', () => {
   const dice = new Dice(SEED);
@@ -154,7 +159,7 @@ describe('kill -9 of nodes while messages are published', () => {
     process.stdout.write(
       `kill -9 during publishing, seed ${SEED}: ${ROUNDS} rounds, ${kills} kills of nodes and ${databaseKills} of the database, ` +
         `${ledger.sent.length} published, ${ledger.acknowledged.length} acknowledged, ${lost.length} lost, ` +
-        `${sum(({ handled }) => handled.faults.length)} reordered, ${sum(({ handled }) => handled.duplicates)} duplicates, ` +
+        `${sum(({ handled }) => handled.misplaced)} reordered, ${sum(({ handled }) => handled.duplicates)} duplicates, ` +
         `${sum((some) => (some instanceof SocketReader ? some.disconnects : some.connections - 1))} resumed, ` +
         `${ledger.retries} retries with a key, ${ledger.rediscovered} of what was stored\n`,
     );
@@ -165,21 +170,29 @@ describe('kill -9 of nodes while messages are published', () => {
     expect(ledger.unanswered).toBeGreaterThan(0);
   });
 
-  it('gives out sequences without a gap, the same at every node', async () => {
-    for (const [channel, { items, first_sequence, last_sequence }] of logs) {
-      expect(items.map(({ sequence }) => sequence)).toEqual(items.map((_, at) => at + 1));
-      expect([first_sequence, last_sequence]).toEqual([1, items.length]);
-      expect((await cluster.history(channel, reader.token, cluster.nodes[1])).items).toEqual(items);
-    }
-  });
+  it(
+    'gives out sequences without a gap, the same at every node',
+    async () => {
+      for (const [channel, { items, first_sequence, last_sequence }] of logs) {
+        expect(items.findIndex(({ sequence }, at) => sequence !== at + 1)).toBe(-1);
+        expect([first_sequence, last_sequence]).toEqual([1, items.length]);
+        const other = await cluster.history(channel, reader.token, cluster.nodes[1]);
+        // Too much for a comparison piece by piece.
+        expect(JSON.stringify(other.items) === JSON.stringify(items)).toBe(true);
+      }
+    },
+    READ_MS,
+  );
 
   it('keeps the order of each publisher', () => {
     const last = new Map<string, number>();
-    for (const { sent, message } of ledger.acknowledged) {
+    const wrong = ledger.acknowledged.filter(({ sent, message }) => {
       const key = `${sent.publisher} ${sent.channel}`;
-      expect(message.sequence).toBeGreaterThan(last.get(key) ?? 0);
+      const isWrong = message.sequence <= (last.get(key) ?? 0);
       last.set(key, message.sequence);
-    }
+      return isWrong;
+    });
+    expect(wrong).toEqual([]);
   });
 
   it('stores a message once however often it was sent, and one that was repeated until it was acknowledged for certain', () => {
@@ -193,7 +206,7 @@ describe('kill -9 of nodes while messages are published', () => {
     for (const { handled } of [...readers.keys(), away, ...newcomers]) {
       expect(handled.faults).toEqual([]);
       for (const channel of handled.channels)
-        expect(handled.distinct(channel).map(({ id }) => id)).toEqual(logs.get(channel)?.items.map(({ id }) => id));
+        expect(idsOf(handled.distinct(channel))).toBe(idsOf(logs.get(channel)?.items ?? []));
     }
   });
 
@@ -207,9 +220,9 @@ describe('kill -9 of nodes while messages are published', () => {
     for (const { handled } of forgetful) expect(handled.duplicates).toBeGreaterThan(0);
   });
 
-  it('ends the connections of the node that was killed, and no others', () => {
-    for (const [some, node] of readers)
-      if (some instanceof SocketReader) expect(some.disconnects).toBeLessThanOrEqual(node.kills);
+  it('ends the connections of the node that was killed, and no others but those that the database left in the middle of a replay', () => {
+    for (const [some, { kills }] of readers)
+      if (some instanceof SocketReader) expect(some.disconnects).toBeLessThanOrEqual(kills + some.cuts);
     expect(cluster.nodes.flatMap(({ faults }) => faults)).toEqual([]);
   });
 });

@@ -8,6 +8,7 @@ import {
   type ClusterNode,
   type ClusterUser,
   type HistoryAnswer,
+  request,
 } from '../support/broadcast-cluster.js';
 import { Ledger, RestPublisher, SocketPublisher, storedNumbers } from '../support/broadcast-publishers.js';
 import { Dice, seedOfRun, until } from '../support/uploads.js';
@@ -29,7 +30,7 @@ describe(`several nodes on one PostgreSQL, seed ${SEED}`, () => {
   let [a, b]: ClusterNode[] = [];
   let reader: ClusterUser;
   let sql: pg.Client;
-  let opened: { close(): unknown }[] = [];
+  const opened: { close(): unknown }[] = [];
   let channelCount = 0;
 
   const opening = <T extends { close(): unknown }>(what: T): T => {
@@ -109,17 +110,21 @@ describe(`several nodes on one PostgreSQL, seed ${SEED}`, () => {
       for (const { handled } of readers) expect([handled.distinct(channel), handled.faults]).toEqual([items, []]);
     });
 
+    /** The nodes ask the connection on which they listen for a sign of life, and so that is what it did last. `false` when there is none now. */
+    async function cutListeners(): Promise<boolean> {
+      const { rowCount } = await sql.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE application_name = 'gatehouse' AND (query LIKE 'LISTEN %' OR query = 'SELECT 1')`,
+      );
+      return (rowCount ?? 0) > 0;
+    }
+
     it('deliver what was published while a connection that listens was cut', async () => {
       const channel = newChannel();
       const readers = [readerAt(a, channel), readerAt(b, channel)];
       for (let cut = 1; cut <= LISTENERS_CUT; cut++) {
         const before = [publish(a, channel), publish(b, channel)];
-        // The nodes ask the connection on which they listen for a sign of life, and so this is what it did last.
-        const { rows } = await sql.query(
-          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-           WHERE application_name = 'gatehouse' AND (query LIKE 'LISTEN %' OR query = 'SELECT 1')`,
-        );
-        expect(rows.length).toBeGreaterThan(0);
+        await until(cutListeners, 'a connection that listens', WITHIN_MS);
         await Promise.all([...before, publish(a, channel), publish(b, channel)]);
         await until(() => readers.every(has(channel, cut * 4)), `what was published around cut ${cut}`, WITHIN_MS);
       }
@@ -128,6 +133,24 @@ describe(`several nodes on one PostgreSQL, seed ${SEED}`, () => {
         expect([handled.distinct(channel), handled.faults, disconnects]).toEqual([items, [], 0]);
     }, 120_000);
   });
+
+  it('publish again when the connection on which they do so has hung', async () => {
+    const channel = newChannel();
+    await Promise.all([publish(a, channel), publish(b, channel)]);
+    const { rows } = await sql.query<{ pid: number }>(
+      `SELECT pid FROM pg_stat_activity WHERE application_name = 'gatehouse' AND query LIKE '%publish_messages(%'`,
+    );
+    expect(rows).toHaveLength(2);
+    for (const { pid } of rows) process.kill(pid, 'SIGSTOP');
+    try {
+      const body = { channel, event: 'test' };
+      const path = `${a.url}/api/v1/broadcasting/messages`;
+      expect((await request(path, cluster.admin.token, { method: 'POST', body }))?.status).toBe(503);
+      await publish(a, channel);
+    } finally {
+      for (const { pid } of rows) process.kill(pid, 'SIGCONT');
+    }
+  }, 60_000);
 
   it('end a session everywhere when it is logged out at one of them', async () => {
     const leaving = await cluster.aUser('leaving');

@@ -95,6 +95,12 @@ interface Answer {
   body: any;
 }
 
+async function read(response: http.IncomingMessage): Promise<Answer> {
+  const text = (await response.toArray()).join('');
+  const isJson = /json/.test(response.headers['content-type'] ?? '');
+  return { status: response.statusCode ?? 0, headers: response.headers, body: isJson ? JSON.parse(text) : text };
+}
+
 const SECRET = 'a secret for tests that is long enough: 0123456789';
 const PATH = '/socket.io/?EIO=4&transport=';
 const CLOSE_PACKET = '1';
@@ -163,15 +169,7 @@ describe('the Socket.IO server', () => {
         socket.destroy();
         resolve({ status: 101, headers, body: null });
       });
-      request.on('response', async (response) => {
-        const text = (await response.toArray()).join('');
-        const isJson = /json/.test(response.headers['content-type'] ?? '');
-        resolve({
-          status: response.statusCode ?? 0,
-          headers: response.headers,
-          body: isJson ? JSON.parse(text) : text,
-        });
-      });
+      request.on('response', (response) => void read(response).then(resolve, reject));
       request.on('error', reject).end(body);
     });
   }

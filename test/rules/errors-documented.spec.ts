@@ -17,7 +17,9 @@ function codesInSource(): Set<string> {
       /code = '([a-z0-9_]+)'/g,
       /new MalformedRequestError\([^)]*?,\s*'([a-z0-9_]+)'\)/g,
       /new AppError\(\s*[^,']+,\s*'([a-z0-9_]+)'/g,
-      /super\('([a-z0-9_]+)', (?:field|'confirm_password')/g,
+      /super\(\s*'([a-z0-9_]+)', (?:field|'[a-z_]+'), \[/g,
+      /super\(\s*'([a-z0-9_]+)', (?:field|'confirm_password')/g,
+      /(?:super|new \w+Error)\(\s*['`][^'`]* [^'`]*['`](?:, \d+)?, '([a-z0-9]+(?:_[a-z0-9]+)+)'\)/g,
     ]) {
       for (const [, code] of text.matchAll(pattern)) codes.add(code);
     }

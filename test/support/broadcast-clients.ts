@@ -46,6 +46,8 @@ export class Handled {
   readonly faults: string[] = [];
   /** Messages that were there before. */
   duplicates = 0;
+  /** Messages that were not the next. */
+  misplaced = 0;
   /** The next of each channel on this connection; none before it is subscribed. */
   private readonly expected = new Map<string, number>();
   /** By channel and sequence, in the order of their first arrival. */
@@ -82,7 +84,10 @@ export class Handled {
   take(message: Message): void {
     const { channel, sequence, id } = message;
     const expected = this.expected.get(channel);
-    if (sequence !== expected) this.fault(`${channel} brought ${sequence}, not ${expected ?? 'nothing, as yet'}`);
+    if (sequence !== expected) {
+      this.misplaced++;
+      this.fault(`${channel} brought ${sequence}, not ${expected ?? 'nothing, as yet'}`);
+    }
     this.expected.set(channel, sequence + 1);
     const known = this.known(channel);
     const before = known.get(sequence);
@@ -117,6 +122,8 @@ export class SocketReader {
   readonly handled: Handled;
   readonly socket: Socket;
   disconnects = 0;
+  /** How often the server could not go on, and told so. */
+  cuts = 0;
   private isConnected = false;
   private connection = 0;
 
@@ -139,7 +146,10 @@ export class SocketReader {
       this.handled.disconnected();
     });
     this.socket.on('message', (message: Message) => this.handled.take(message));
-    this.socket.on('session:ended', ({ reason }) => this.handled.fault(`the session ended: ${reason}`));
+    this.socket.on('session:ended', ({ reason }) => {
+      if (reason === 'subscription_failed') this.cuts++;
+      else this.handled.fault(`the session ended: ${reason}`);
+    });
     this.socket.on('connect_error', (error) => {
       const { data } = error as Error & { data?: { code: number } };
       // Anything else than a connection that cannot be made.

@@ -47,11 +47,15 @@ export class RedisServer {
     });
     this.process = server;
     const said: string[] = [];
-    for await (const line of createInterface(server.stdout)) {
-      said.push(line);
-      if (/Ready to accept connections/.test(line)) return void server.stdout.resume();
-      if (/can't|Could not|FATAL/i.test(line)) break;
-    }
+    const isReady = await new Promise<boolean>((resolve) => {
+      createInterface(server.stdout).on('line', (line) => {
+        said.push(line);
+        if (/Ready to accept connections/.test(line)) resolve(true);
+        if (/can't|Could not|FATAL/i.test(line)) resolve(false);
+      });
+      server.once('exit', () => resolve(false));
+    });
+    if (isReady) return;
     await this.stop();
     throw new Error(`Redis does not start:\n${said.join('\n')}`);
   }
@@ -60,8 +64,8 @@ export class RedisServer {
   async stop(): Promise<void> {
     const server = this.process;
     this.process = null;
-    if (!server) return;
-    const ended = once(server, 'close');
+    if (!server || server.exitCode !== null || server.signalCode !== null) return;
+    const ended = once(server, 'exit');
     server.stdin?.end();
     await ended;
   }

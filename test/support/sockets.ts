@@ -65,6 +65,18 @@ export class TestSocket {
     return this.log(channel).map(({ sequence }) => sequence);
   }
 
+  /** Of all messages of the channel that have ever come, whatever connection and subscription they came by. */
+  everSent(channel: string): (number | null)[] {
+    return this.events
+      .filter(({ name, payload }) => name === 'message' && payload.channel === channel)
+      .map(({ payload }) => payload.sequence);
+  }
+
+  /** Welcomed so many times: the first, and after each time that it has come back. */
+  async welcomed(times: number): Promise<void> {
+    await this.until(() => this.events.filter(({ name }) => name === 'connected').length >= times, `welcome ${times}`);
+  }
+
   /** The first such event that no call before this has answered, now or when it comes. */
   async next(name: string, matches: (payload: any) => boolean = () => true): Promise<any> {
     let found: Event | undefined;
@@ -183,7 +195,7 @@ export async function connect(
         Object.assign(error, { message: `${error.message} ${JSON.stringify((error as { data?: unknown }).data)}` }),
       ),
     );
-    client.until(() => client.events.some(({ name }) => name === 'connected'), 'welcome').then(resolve, reject);
+    client.welcomed(1).then(resolve, reject);
   });
   return client;
 }

@@ -43,6 +43,12 @@ export class ChannelsRepository {
     return channel?.epoch ?? this.nextEpoch();
   }
 
+  async renewEpochs(): Promise<void> {
+    await this.rows.query(
+      `WITH log AS (UPDATE broadcast_log SET epoch = gen_random_uuid()) UPDATE channels SET epoch = gen_random_uuid()`,
+    );
+  }
+
   async isMember(name: string, userId: string): Promise<boolean> {
     const found = await this.rows.query<unknown[]>(
       'SELECT 1 FROM channel_members m JOIN channels c ON c.id = m.channel_id WHERE c.name = $1 AND m.user_id = $2',

@@ -84,6 +84,11 @@ export class ChannelsService {
     return { members: accounts.map(toMember), total };
   }
 
+  /** A restored database has forgotten messages that clients have seen: every sequence belongs to another epoch from now on. */
+  renewEpochs(): Promise<void> {
+    return this.channels.renewEpochs();
+  }
+
   private async describe(names: readonly string[]): Promise<ChannelResponse[]> {
     const parsed = names.map((name) => parseChannelName(name) as ChannelName);
     const presences = parsed.filter(({ kind }) => kind === 'presence').map(({ name }) => name);

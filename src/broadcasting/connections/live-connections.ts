@@ -14,6 +14,7 @@ export interface LiveConnection extends Subscriber {
 @Injectable()
 export class LiveConnections {
   private readonly byUser = new Map<string, Set<LiveConnection>>();
+  private readonly reserved = new Map<string, number>();
   private count = 0;
 
   constructor(
@@ -21,10 +22,21 @@ export class LiveConnections {
     private readonly config: AppConfig,
   ) {}
 
-  /** @throws TooManyConnectionsError */
-  refuseWhenFull(userId: string): void {
-    const { connectionsMax } = this.config.broadcasting;
-    if ((this.byUser.get(userId)?.size ?? 0) >= connectionsMax) throw new TooManyConnectionsError(connectionsMax);
+  /**
+   * Keeps a place for a connection that is to be added in this turn of the event loop, right after the place is given back.
+   * @throws TooManyConnectionsError
+   */
+  reserve(userId: string): () => void {
+    this.refuseWhenFull(userId);
+    this.reserved.set(userId, this.reservedFor(userId) + 1);
+    let isKept = true;
+    const giveBack = () => {
+      if (isKept) this.reserved.set(userId, this.reservedFor(userId) - 1);
+      if (this.reservedFor(userId) === 0) this.reserved.delete(userId);
+      isKept = false;
+    };
+    setImmediate(giveBack);
+    return giveBack;
   }
 
   /** @throws TooManyConnectionsError */
@@ -55,5 +67,15 @@ export class LiveConnections {
 
   *all(): Iterable<LiveConnection> {
     for (const own of this.byUser.values()) yield* own;
+  }
+
+  private refuseWhenFull(userId: string): void {
+    const { connectionsMax } = this.config.broadcasting;
+    if ((this.byUser.get(userId)?.size ?? 0) + this.reservedFor(userId) >= connectionsMax)
+      throw new TooManyConnectionsError(connectionsMax);
+  }
+
+  private reservedFor(userId: string): number {
+    return this.reserved.get(userId) ?? 0;
   }
 }

@@ -81,13 +81,8 @@ export class BroadcastingGateway implements OnGatewayInit, OnGatewayConnection, 
   handleConnection(socket: GatehouseSocket): void {
     const connection = new SocketConnection(socket, this.config.broadcasting.bufferBytes);
     socket.data.connection = connection;
-    try {
-      this.connections.add(connection);
-    } catch {
-      // Others of the same user were let in while this one was being checked.
-      socket.disconnect(true);
-      return;
-    }
+    socket.data.givePlaceBack();
+    this.connections.add(connection);
     void socket.join(userRoomOf(connection.principal.id));
     socket.use((packet, next) => this.letThrough(socket, packet, next));
     const { id, username, full_name } = PublicUserResponse.from(connection.principal.account, false);

@@ -13,6 +13,8 @@ export interface SocketData extends Required<CallerCarrier> {
   accessClaims: AccessClaims;
   /** Of `AccessChanges`, from before the credentials were checked. */
   accessMark: number;
+  /** Of `LiveConnections`: it is kept until the connection is there. */
+  givePlaceBack: () => void;
   connection: SocketConnection;
 }
 
@@ -89,7 +91,11 @@ export class SocketConnection implements LiveConnection {
 
   async drained(): Promise<void> {
     // Neither transport tells when bytes have left, but each knows how many have not.
-    while (this.isOpen && this.waitingBytes > this.bufferBytes / 4) await delay(DRAIN_POLL_MS);
+    while (this.isOpen && this.waitingBytes() > this.bufferBytes / 4) await delay(DRAIN_POLL_MS);
+  }
+
+  isTooSlow(): boolean {
+    return this.waitingBytes() > this.bufferBytes;
   }
 
   end(reason: EndReason): void {
@@ -113,7 +119,7 @@ export class SocketConnection implements LiveConnection {
   }
 
   /** What has been sent and has not left this process. */
-  get waitingBytes(): number {
+  private waitingBytes(): number {
     const { transport, writeBuffer } = this.socket.conn as unknown as {
       transport: { socket?: { bufferedAmount?: number } };
       writeBuffer: { data?: { length?: number } }[];

@@ -40,8 +40,8 @@ export class SocketHandshake {
       this.countRefusal(socket);
       throw token === null ? new NotAuthenticatedError() : new InvalidCredentialsError();
     }
-    this.connections.refuseWhenFull(identity.principal.id);
-    const data: Omit<SocketData, 'connection'> = { ...identity, accessMark };
+    const givePlaceBack = this.connections.reserve(identity.principal.id);
+    const data: Omit<SocketData, 'connection'> = { ...identity, accessMark, givePlaceBack };
     Object.assign(socket.data as object, data);
   }
 

@@ -3,13 +3,9 @@ import type { Namespace } from 'socket.io';
 import { AppConfig } from '../../config/app-config.js';
 import { type Emission, LocalAudience, type Transport } from '../delivery/local-audience.js';
 import { sizeOf } from '../log/message-size.js';
-import { type GatehouseSocket, roomOf, type SocketConnection, userRoomOf } from './socket-connection.js';
+import { type GatehouseSocket, roomOf, userRoomOf } from './socket-connection.js';
 
 const CHECK_MS = 1_000;
-/** What may come in one turn of the event loop, when the log is read or many publish together. */
-const BURST_BYTES = 8 * 1024 * 1024;
-/** Much at once makes no slow reader: only who has still not taken it after so long is one. */
-const PATIENCE_MS = 250;
 
 /** Emits to the sockets of this node, and cuts those that do not keep up. */
 @Injectable()
@@ -17,7 +13,6 @@ export class SocketTransport implements Transport, OnApplicationShutdown {
   private namespace: Namespace | null = null;
   /** What each channel has sent since its readers were looked at. */
   private readonly unchecked = new Map<string, number>();
-  private readonly suspects = new Set<string>();
   private timer: NodeJS.Timeout | null = null;
 
   constructor(
@@ -65,27 +60,7 @@ export class SocketTransport implements Transport, OnApplicationShutdown {
   }
 
   private check(id: string): void {
-    const { bufferBytes } = this.config.broadcasting;
-    const waiting = this.waitingFor(id);
-    if (waiting > bufferBytes + BURST_BYTES) return this.cut(id);
-    if (waiting <= bufferBytes || this.suspects.has(id)) return;
-    this.suspects.add(id);
-    setTimeout(() => {
-      this.suspects.delete(id);
-      if (this.waitingFor(id) > bufferBytes) this.cut(id);
-    }, PATIENCE_MS).unref();
-  }
-
-  private waitingFor(id: string): number {
-    const connection = this.connectionOf(id);
-    return connection?.isOpen ? connection.waitingBytes : 0;
-  }
-
-  private cut(id: string): void {
-    this.connectionOf(id)?.end('slow_reader');
-  }
-
-  private connectionOf(id: string): SocketConnection | undefined {
-    return (this.namespace?.sockets.get(id) as GatehouseSocket | undefined)?.data.connection;
+    const { connection } = (this.namespace?.sockets.get(id) as GatehouseSocket | undefined)?.data ?? {};
+    if (connection?.isOpen && connection.isTooSlow()) connection.end('slow_reader');
   }
 }

@@ -1,4 +1,4 @@
-import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import pg from 'pg';
 import { ServiceUnavailableError } from '../../common/errors/errors.js';
 import { CONNECTION, type Connection, pgConfig } from '../../database/connection.js';
@@ -38,6 +38,7 @@ type CommitListener = (published: Published) => void;
  */
 @Injectable()
 export class Publisher implements OnApplicationShutdown {
+  private readonly logger = new Logger(Publisher.name);
   private readonly waiting: Waiting[] = [];
   private waitingCharacters = 0;
   private readonly listeners: CommitListener[] = [];
@@ -57,7 +58,7 @@ export class Publisher implements OnApplicationShutdown {
     return new Promise((resolve, reject) => {
       this.waiting.push({ publication, resolve, reject });
       this.waitingCharacters += publication.data.length;
-      this.working ??= this.work().finally(() => (this.working = null));
+      this.working ??= this.work();
     });
   }
 
@@ -70,6 +71,8 @@ export class Publisher implements OnApplicationShutdown {
     // What arrives in the same turn of the loop goes together.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.waiting.length > 0) await this.commit(this.nextBatch());
+    // In the same turn: what is published after the last look has to begin anew.
+    this.working = null;
   }
 
   /** The same key twice would not see itself in one transaction; the second waits for the next. */
@@ -93,31 +96,53 @@ export class Publisher implements OnApplicationShutdown {
 
   /** A message that the database refuses does not take its neighbours with it. */
   private async commit(batch: readonly Waiting[]): Promise<void> {
+    const publications = batch.map(({ publication }) => publication);
+    let results: (Published | undefined)[];
     try {
-      const publications = batch.map(({ publication }) => publication);
-      const rows = await this.write(publications);
-      const results = toPublished(publications, rows);
-      batch.forEach((waiting, i) => this.settle(waiting, results[i]));
+      results = toPublished(publications, await this.write(publications));
     } catch (error) {
       if (batch.length > 1 && !isConnectionFailure(error)) for (const waiting of batch) await this.commit([waiting]);
       else for (const waiting of batch) waiting.reject(error);
+      return;
     }
+    batch.forEach((waiting, i) => this.settle(waiting, results[i]));
   }
 
   private settle(waiting: Waiting, published: Published | undefined): void {
     if (!published) return waiting.reject(new ChannelNotFoundError());
-    if (published.isNew) for (const listener of this.listeners) listener(published);
+    if (published.isNew) for (const listener of this.listeners) this.tell(listener, published);
     waiting.resolve(published);
   }
 
+  /** It has been committed: whatever a listener does, it is not published again. */
+  private tell(listener: CommitListener, published: Published): void {
+    try {
+      listener(published);
+    } catch (error) {
+      this.logger.error('A listener to messages failed', error instanceof Error ? error.stack : String(error));
+    }
+  }
+
   private async write(publications: readonly Publication[]): Promise<PublishedRow[]> {
-    const client = await (this.client ??= this.open());
-    const { rows } = await client.query<PublishedRow>({
-      name: 'publish',
-      text: PUBLISH,
-      values: publishParameters(publications),
-    });
-    return rows;
+    const opening = (this.client ??= this.open());
+    const client = await opening;
+    try {
+      const { rows } = await client.query<PublishedRow>({
+        name: 'publish',
+        text: PUBLISH,
+        values: publishParameters(publications),
+      });
+      return rows;
+    } catch (error) {
+      if (isConnectionFailure(error)) this.abandon(opening, client);
+      throw error;
+    }
+  }
+
+  /** A connection that hangs would let everything wait that is published after. */
+  private abandon(opening: Promise<pg.Client>, client: pg.Client): void {
+    if (this.client === opening) this.client = null;
+    client.connection.stream.destroy();
   }
 
   private open(): Promise<pg.Client> {

@@ -30,7 +30,7 @@ export class StreamController {
   @ApiStream()
   async open(
     @CurrentUser() caller: Principal,
-    @Query() { channel, after }: StreamQuery,
+    @Query() { channel, after, epoch }: StreamQuery,
     @Req() request: GatehouseRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
@@ -43,7 +43,7 @@ export class StreamController {
       await this.channels.authorise(caller, channel);
       return this.streams.describe(reply);
     }
-    await this.streams.open({ claims, channel, after: position }, reply);
+    await this.streams.open({ claims, channel, after: position, epoch }, reply);
   }
 
   @Post('ticket')

@@ -1,5 +1,5 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
-import { IsString } from 'class-validator';
+import { IsString, IsUUID } from 'class-validator';
 import { Optional, QueryIntegerField } from '../../common/validation/fields.js';
 import { ChannelField } from '../dto/fields.js';
 
@@ -11,6 +11,11 @@ export class StreamQuery {
     description: 'Begins with what follows this sequence; a `Last-Event-ID` counts for more',
   })
   after?: number;
+
+  @ApiPropertyOptional({ format: 'uuid', description: 'The epoch that `after` or `Last-Event-ID` belongs to' })
+  @Optional()
+  @IsUUID()
+  epoch?: string;
 
   /** Read before this is: here it is only known to the validation. */
   @ApiPropertyOptional({

@@ -23,6 +23,7 @@ export interface StreamRequest {
   readonly claims: AccessClaims;
   readonly channel: string;
   readonly after: number | undefined;
+  readonly epoch: string | undefined;
 }
 
 @Injectable()
@@ -49,10 +50,10 @@ export class StreamService implements BeforeApplicationShutdown {
    * Answers with the events of a channel; once the first byte is out, this is done and the stream lives on.
    * @throws InvalidCredentialsError, TooManyConnectionsError, InvalidChannelError, ChannelForbiddenError, ServiceUnavailableError
    */
-  async open({ claims, channel, after }: StreamRequest, reply: FastifyReply): Promise<void> {
+  async open({ claims, channel, after, epoch }: StreamRequest, reply: FastifyReply): Promise<void> {
     const stream = await this.admit(claims, reply.raw);
     try {
-      const { answer, start } = await this.subscriptions.subscribe(stream, channel, { after });
+      const { answer, start } = await this.subscriptions.subscribe(stream, channel, { after, epoch });
       if (!stream.isOpen) throw new ServiceUnavailableError('The stream ended before it began');
       reply.headers(HEADERS).hijack();
       // JSON leaves out what is undefined: `ok` is for acknowledgements.

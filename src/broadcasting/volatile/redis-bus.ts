@@ -18,7 +18,7 @@ export class RedisBus extends VolatileBus {
     super();
   }
 
-  override attach(namespace: Namespace): void {
+  attach(namespace: Namespace): void {
     this.namespace = namespace;
     namespace.on(EVENT, (body: string) => this.receive(body));
   }

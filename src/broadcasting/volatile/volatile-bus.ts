@@ -7,7 +7,5 @@ export abstract class VolatileBus {
   abstract send(message: MessageResponse): Promise<void>;
 
   /** For the gateway, when its namespace is there. */
-  attach(_namespace: Namespace): void {
-    // Not every bus goes by Socket.IO.
-  }
+  abstract attach(namespace: Namespace): void;
 }

@@ -14,8 +14,10 @@ const BACKLOG_BYTES_MAX = 1024 * 1024;
 
 const pending = new Set<ReturnType<typeof pino.destination>>();
 
+const STREAMS = { stdout: 1, stderr: 2 } as const;
+
 /** JSON lines, or readable ones on a terminal. Control characters of whatever is logged arrive escaped. */
-export function createLogger({ log }: Pick<AppConfig, 'log'>): Logger {
+export function createLogger({ log }: Pick<AppConfig, 'log'>, stream: keyof typeof STREAMS = 'stdout'): Logger {
   const options = {
     level: log.level,
     base: undefined,
@@ -26,7 +28,8 @@ export function createLogger({ log }: Pick<AppConfig, 'log'>): Logger {
     return pino(
       options,
       pretty({
-        colorize: process.stdout.isTTY,
+        destination: STREAMS[stream],
+        colorize: process[stream].isTTY,
         ignore: 'context',
         messageFormat: (line, key) => readable(line, key),
         hideObject: false,
@@ -35,7 +38,12 @@ export function createLogger({ log }: Pick<AppConfig, 'log'>): Logger {
       }),
     );
   }
-  const destination = pino.destination({ dest: 1, sync: false, minLength: BUFFER_BYTES, maxLength: BACKLOG_BYTES_MAX });
+  const destination = pino.destination({
+    dest: STREAMS[stream],
+    sync: false,
+    minLength: BUFFER_BYTES,
+    maxLength: BACKLOG_BYTES_MAX,
+  });
   // Whoever read the log may have gone. That is no reason to stop serving.
   destination.on('error', () => {});
   pending.add(destination);
