@@ -222,7 +222,7 @@ describe('presence', () => {
       expect([a.told.at(-1), b.told.at(-1)]).toEqual([joined, joined]);
       expect(b.emissions.at(-1)).toEqual({
         payload: { channel: ROOM, user: { id: user, username: 'user', full_name: 'Ursula Ser' } },
-        emission: { exceptUserId: user },
+        emission: { part: 'presence', exceptUserId: user },
       });
       for (const node of [a, b, a]) {
         expect(announced).not.toContain(`left ${ROOM} user`);

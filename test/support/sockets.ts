@@ -30,6 +30,7 @@ export class TestSocket {
 
   constructor(readonly socket: Socket) {
     socket.onAny((name: string, payload: unknown) => this.take({ name, payload, isTaken: false }));
+    socket.on('connect_error', () => this.look());
     socket.on('disconnect', (reason) => {
       this.disconnections.push(reason);
       this.look();
@@ -159,7 +160,7 @@ export class TestSocket {
   }
 }
 
-type Options = Partial<ManagerOptions & SocketOptions>;
+type Options = Partial<ManagerOptions & SocketOptions> & { namespace?: string };
 
 const opened = new Set<Socket>();
 
@@ -167,9 +168,9 @@ const opened = new Set<Socket>();
 export function open(
   app: Pick<TestApp, 'url'>,
   user: { accessToken: string } | null,
-  options: Options = {},
+  { namespace = '/broadcasting', ...options }: Options = {},
 ): TestSocket {
-  const socket = io(`${app.url}/broadcasting`, {
+  const socket = io(`${app.url}${namespace}`, {
     auth: user ? { token: user.accessToken } : {},
     forceNew: true,
     transports: ['websocket'],

@@ -1,6 +1,11 @@
 import { Injectable } from '@nestjs/common';
 
+/** Presence is told to those, too, who are still being brought up to the present messages. */
+export type ChannelPart = 'messages' | 'presence';
+
 export interface Emission {
+  /** `messages` if it is not given. */
+  readonly part?: ChannelPart;
   /** The connections of this user are passed over. */
   readonly exceptUserId?: string;
   /** What a reader that is busy may miss. */

@@ -1,4 +1,5 @@
 import type { Principal } from '../../common/auth/principal.js';
+import type { ChannelPart } from './local-audience.js';
 
 /** Why a connection was ended, as `session:ended` tells it. */
 export type EndReason =
@@ -20,8 +21,9 @@ export interface Subscriber {
   readonly isOpen: boolean;
   /** To this one alone; in the order of the calls. */
   send(event: string, payload: object): void;
-  /** From now on what is emitted to the channel on this node comes to this one too (`LocalAudience`). */
-  join(channel: string): void;
+  /** From now on what is emitted on this node to that part of the channel comes to this one too (`LocalAudience`). */
+  join(channel: string, part: ChannelPart): void;
+  /** All parts. */
   leave(channel: string): void;
   /** Resolves when most of what was sent has left this process, and at once when the connection is over. */
   drained(): Promise<void>;

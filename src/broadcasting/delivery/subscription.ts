@@ -9,11 +9,19 @@ export class Subscription {
   /** Counted among the present users of the channel. */
   isPresent = false;
   isEnded = false;
+  /** Takes part in what is emitted. */
+  hasJoined = false;
 
   constructor(
     readonly subscriber: Subscriber,
     readonly channel: ChannelName,
   ) {}
+
+  /** Is told who comes and goes, while messages may still have to be brought up to the present. */
+  joinPresence(): void {
+    this.hasJoined = true;
+    this.subscriber.join(this.channel.name, 'presence');
+  }
 
   /** Takes part in what the feed delivers from now on. */
   goLive(): void {
@@ -21,6 +29,7 @@ export class Subscription {
     if (!feed || !joiner || this.isEnded) return;
     feed.removeJoiner(joiner);
     this.joiner = null;
-    this.subscriber.join(this.channel.name);
+    this.hasJoined = true;
+    this.subscriber.join(this.channel.name, 'messages');
   }
 }

@@ -4,6 +4,7 @@ import { ChannelForbiddenError, InvalidChannelError, TooManySubscriptionsError }
 import { ChannelAccess } from '../channels/channel-access.service.js';
 import { type ChannelName, parseChannelName } from '../channels/channel-name.js';
 import { AccessChanges } from '../connections/access-changes.js';
+import { LiveConnections } from '../connections/live-connections.js';
 import type { SubscriptionResponse } from '../dto/subscription.response.js';
 import { type HistoryPage, MessageLog } from '../log/message-log.js';
 import { AudienceService } from '../presence/audience.service.js';
@@ -35,7 +36,7 @@ const MEMBERS_MAX = 1_000;
 @Injectable()
 export class SubscriptionsService {
   private readonly logger = new Logger(SubscriptionsService.name);
-  private readonly subscriptions = new Map<Subscriber, Map<string, Subscription>>();
+  private readonly subscriptions = new Map<Subscriber, Set<Subscription>>();
 
   constructor(
     private readonly access: ChannelAccess,
@@ -44,6 +45,7 @@ export class SubscriptionsService {
     private readonly presence: PresenceService,
     private readonly audiences: AudienceService,
     private readonly config: AppConfig,
+    private readonly connections: LiveConnections,
     accessChanges: AccessChanges,
   ) {
     feeds.onReset((channel) => this.endReaders(channel));
@@ -71,30 +73,29 @@ export class SubscriptionsService {
     }
   }
 
-  /** `false` when there was no such subscription. */
-  unsubscribe(subscriber: Subscriber, channel: string): boolean {
-    const subscription = this.subscriptions.get(subscriber)?.get(channel);
-    if (subscription) this.end(subscription);
-    return subscription !== undefined;
+  unsubscribe(subscriber: Subscriber, channel: string): void {
+    for (const subscription of this.findAll(subscriber, channel)) this.end(subscription);
   }
 
   /** The connection is over. */
   removeAll(subscriber: Subscriber): void {
-    for (const subscription of [...(this.subscriptions.get(subscriber)?.values() ?? [])]) this.end(subscription);
+    for (const subscription of [...(this.subscriptions.get(subscriber) ?? [])]) this.end(subscription);
   }
 
-  channelsOf(subscriber: Subscriber): string[] {
-    return [...(this.subscriptions.get(subscriber)?.keys() ?? [])];
-  }
-
+  /** One that the subscriber has already goes on until the new one can begin. */
   private register(subscriber: Subscriber, channel: ChannelName): Subscription {
-    this.unsubscribe(subscriber, channel.name);
-    const own = this.subscriptions.get(subscriber) ?? new Map<string, Subscription>();
+    const own = this.subscriptions.get(subscriber) ?? new Set();
     const { subscriptionsMax } = this.config.broadcasting;
-    if (own.size >= subscriptionsMax) throw new TooManySubscriptionsError(subscriptionsMax);
+    const channels = new Set([...own].map((subscription) => subscription.channel.name));
+    if (channels.size >= subscriptionsMax && !channels.has(channel.name))
+      throw new TooManySubscriptionsError(subscriptionsMax);
     const subscription = new Subscription(subscriber, channel);
-    this.subscriptions.set(subscriber, own.set(channel.name, subscription));
+    this.subscriptions.set(subscriber, own.add(subscription));
     return subscription;
+  }
+
+  private findAll(subscriber: Subscriber, channel: string): Subscription[] {
+    return [...(this.subscriptions.get(subscriber) ?? [])].filter((own) => own.channel.name === channel);
   }
 
   /** A member who is removed while the database is asked is either refused by its answer, or expelled by the announcement after it. */
@@ -123,35 +124,28 @@ export class SubscriptionsService {
   }
 
   private async begin(subscription: Subscription, { after, epoch }: SubscribeFrom): Promise<Subscribed> {
-    const { channel } = subscription;
+    const { channel, subscriber } = subscription;
     const feed = subscription.feed as Feed;
-    const members =
-      channel.kind === 'presence' ? { members: await this.presence.members(channel.name, MEMBERS_MAX) } : {};
-    // What has ended meanwhile has been released: nobody would take the joiner off the feed again.
+    const isCurrent = after === undefined || (after === feed.position && (epoch ?? feed.epoch) === feed.epoch);
+    const page = isCurrent ? null : await this.log.read(channel.name, after, PAGE);
+    const members = channel.kind === 'presence' ? await this.presence.members(channel.name, MEMBERS_MAX) : undefined;
     if (subscription.isEnded) throw new ChannelForbiddenError();
+    // From here to the answer nothing is waited for: what comes after the answer goes on from it.
+    for (const other of this.findAll(subscriber, channel.name)) if (other !== subscription) this.end(other);
     subscription.joiner = feed.addJoiner();
-    const position = feed.position;
-    const isCurrent = after === undefined || (after === position && (epoch ?? feed.epoch) === feed.epoch);
-    const head = { channel: channel.name, epoch: feed.epoch };
-    if (isCurrent) {
-      const answer = { ok: true as const, ...head, sequence: position, recovered: true, ...members };
-      return { answer, start: () => void this.replay(subscription, position, null) };
-    }
-    const page = await this.log.read(channel.name, after, PAGE);
-    const recovered = isKept(page, after) && (epoch ?? page.epoch) === page.epoch;
+    if (members) subscription.joinPresence();
+    const recovered = !page || (isKept(page, after as number) && (epoch ?? page.epoch) === page.epoch);
     const answer = {
       ok: true as const,
-      ...head,
-      epoch: page.epoch,
-      sequence: page.lastSequence,
+      channel: channel.name,
+      epoch: page?.epoch ?? feed.epoch,
+      sequence: page?.lastSequence ?? feed.position,
       recovered,
       ...(!recovered && { first_sequence: page.firstSequence }),
-      ...members,
+      ...(members && { members }),
     };
-    const start = recovered
-      ? () => void this.replay(subscription, after, page)
-      : () => void this.replay(subscription, page.firstSequence - 1, null);
-    return { answer, start };
+    const position = recovered ? (after ?? feed.position) : page.firstSequence - 1;
+    return { answer, start: () => void this.replay(subscription, position, recovered ? page : null) };
   }
 
   private async replay(subscription: Subscription, position: number, first: HistoryPage | null): Promise<void> {
@@ -169,9 +163,9 @@ export class SubscriptionsService {
     subscription.isEnded = true;
     const { subscriber, channel, feed, joiner } = subscription;
     const own = this.subscriptions.get(subscriber);
-    if (own?.get(channel.name) === subscription) own.delete(channel.name);
+    own?.delete(subscription);
     if (own?.size === 0) this.subscriptions.delete(subscriber);
-    subscriber.leave(channel.name);
+    if (subscription.hasJoined) subscriber.leave(channel.name);
     if (subscription.isPresent) this.presence.leave(channel.name, subscriber.principal.id);
     if (!feed) return;
     if (joiner) {
@@ -185,7 +179,7 @@ export class SubscriptionsService {
 
   /** After announcements may have been missed. */
   private async recheckMembers(): Promise<void> {
-    const reading = [...this.subscriptions.values()].flatMap((own) => [...own.values()]);
+    const reading = [...this.subscriptions.values()].flatMap((own) => [...own]);
     for (const { subscriber, channel } of reading.filter((subscription) => subscription.channel.kind === 'private')) {
       const mayRead = await this.access.mayRead(subscriber.principal, channel).catch(() => true);
       if (!mayRead) this.expel(subscriber.principal.id, channel.name);
@@ -193,16 +187,17 @@ export class SubscriptionsService {
   }
 
   private expel(userId: string, channel: string): void {
-    for (const [subscriber, own] of this.subscriptions) {
-      const subscription = own.get(channel);
-      if (!subscription || subscriber.principal.id !== userId || subscriber.principal.role === 'admin') continue;
-      this.end(subscription);
+    for (const subscriber of this.connections.ofUser(userId)) {
+      const lost = this.findAll(subscriber, channel);
+      if (lost.length === 0 || subscriber.principal.role === 'admin') continue;
+      for (const subscription of lost) this.end(subscription);
       subscriber.send('unsubscribed', { channel, reason: 'membership_removed' });
     }
   }
 
   private endReaders(channel: string): void {
-    for (const [subscriber, own] of this.subscriptions) if (own.has(channel)) subscriber.end('subscription_failed');
+    for (const subscriber of [...this.subscriptions.keys()])
+      if (this.findAll(subscriber, channel).length > 0) subscriber.end('subscription_failed');
   }
 }
 

@@ -5,6 +5,7 @@ import type { CallerCarrier } from '../../common/auth/caller.js';
 import type { Principal } from '../../common/auth/principal.js';
 import type { LiveConnection } from '../connections/live-connections.js';
 import { Turns } from '../connections/turns.js';
+import type { ChannelPart } from '../delivery/local-audience.js';
 import type { EndReason } from '../delivery/subscriber.js';
 
 /** What a handshake leaves with the socket. */
@@ -27,7 +28,7 @@ const RESUMABLE: ReadonlySet<EndReason> = new Set<EndReason>(['slow_reader', 'su
 const CLOSE_GRACE_MS = 5_000;
 const DRAIN_POLL_MS = 10;
 
-export const roomOf = (channel: string) => `channel:${channel}`;
+export const roomOf = (channel: string, part: ChannelPart = 'messages') => `${part}:${channel}`;
 export const userRoomOf = (userId: string) => `user:${userId}`;
 
 /** A socket of the gateway. */
@@ -81,12 +82,13 @@ export class SocketConnection implements LiveConnection {
     if (this.isOpen) this.socket.emit(event, payload);
   }
 
-  join(channel: string): void {
-    if (this.isOpen) void this.socket.join(roomOf(channel));
+  join(channel: string, part: ChannelPart): void {
+    if (this.isOpen) void this.socket.join(roomOf(channel, part));
   }
 
   leave(channel: string): void {
-    void this.socket.leave(roomOf(channel));
+    void this.socket.leave(roomOf(channel, 'messages'));
+    void this.socket.leave(roomOf(channel, 'presence'));
   }
 
   async drained(): Promise<void> {

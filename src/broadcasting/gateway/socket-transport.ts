@@ -31,9 +31,9 @@ export class SocketTransport implements Transport, OnApplicationShutdown {
     if (this.timer) clearInterval(this.timer);
   }
 
-  emit(channel: string, event: string, payload: object, { exceptUserId, isVolatile }: Emission): void {
+  emit(channel: string, event: string, payload: object, { part, exceptUserId, isVolatile }: Emission): void {
     if (!this.namespace) return;
-    let target = this.namespace.local.to(roomOf(channel));
+    let target = this.namespace.local.to(roomOf(channel, part));
     if (exceptUserId !== undefined) target = target.except(userRoomOf(exceptUserId));
     if (isVolatile) target = target.volatile;
     target.emit(event, payload);

@@ -101,7 +101,7 @@ export class PresenceAnnouncements {
       else roster.users.delete(user.id);
     }
     const shown = user.username === null && known ? known : user;
-    this.audience.emit(channel, `presence:${type}`, { channel, user: shown }, { exceptUserId: user.id });
+    this.audience.emit(channel, `presence:${type}`, { channel, user: shown }, { part: 'presence', exceptUserId: user.id });
   }
 
   private readInBackground(): void {

@@ -3,6 +3,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { AccessClaims } from '../../common/auth/access-claims.js';
 import type { Principal } from '../../common/auth/principal.js';
 import type { LiveConnection } from '../connections/live-connections.js';
+import type { ChannelPart } from '../delivery/local-audience.js';
 import type { EndReason } from '../delivery/subscriber.js';
 import { PING, RETRY, toChannelFrame, toFrame } from './frame.js';
 import type { StreamTransport } from './stream-transport.js';
@@ -87,9 +88,9 @@ export class EventStream implements LiveConnection {
     if (this.isTooFarBehind) this.watch();
   }
 
-  join(channel: string): void {
+  join(channel: string, part: ChannelPart): void {
     this.replayedBytes = this.response.writableLength;
-    this.parts.transport.join(channel, this);
+    this.parts.transport.join(channel, part, this);
   }
 
   leave(channel: string): void {

@@ -1,9 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { type Emission, LocalAudience, type Transport } from '../delivery/local-audience.js';
+import { type ChannelPart, type Emission, LocalAudience, type Transport } from '../delivery/local-audience.js';
 import type { EventStream } from './event-stream.js';
 import { toChannelFrame } from './frame.js';
 
-/** The event streams of this node, by the channel that they have joined. */
+const keyOf = (channel: string, part: ChannelPart = 'messages') => `${part} ${channel}`;
+
+/** The event streams of this node, by the parts of channels that they have joined. */
 @Injectable()
 export class StreamTransport implements Transport {
   private readonly streams = new Map<string, Set<EventStream>>();
@@ -12,8 +14,8 @@ export class StreamTransport implements Transport {
     audience.add(this);
   }
 
-  emit(channel: string, event: string, payload: object, { exceptUserId, isVolatile }: Emission): void {
-    const readers = this.streams.get(channel);
+  emit(channel: string, event: string, payload: object, { part, exceptUserId, isVolatile }: Emission): void {
+    const readers = this.streams.get(keyOf(channel, part));
     if (!readers) return;
     const frame = toChannelFrame(event, payload);
     for (const stream of readers) {
@@ -22,14 +24,17 @@ export class StreamTransport implements Transport {
     }
   }
 
-  join(channel: string, stream: EventStream): void {
-    const readers = this.streams.get(channel);
+  join(channel: string, part: ChannelPart, stream: EventStream): void {
+    const key = keyOf(channel, part);
+    const readers = this.streams.get(key);
     if (readers) readers.add(stream);
-    else this.streams.set(channel, new Set([stream]));
+    else this.streams.set(key, new Set([stream]));
   }
 
   leave(channel: string, stream: EventStream): void {
-    const readers = this.streams.get(channel);
-    if (readers?.delete(stream) && readers.size === 0) this.streams.delete(channel);
+    for (const key of [keyOf(channel, 'messages'), keyOf(channel, 'presence')]) {
+      const readers = this.streams.get(key);
+      if (readers?.delete(stream) && readers.size === 0) this.streams.delete(key);
+    }
   }
 }
