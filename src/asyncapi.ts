@@ -1,7 +1,7 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ApiProperty, DocumentBuilder, getSchemaPath, SwaggerModule } from '@nestjs/swagger';
 import { BroadcastingModule } from './broadcasting/broadcasting.module.js';
-import { MessageResponse } from './broadcasting/dto/message.response.js';
+import { ChannelMessageResponse } from './broadcasting/dto/channel-message.response.js';
 import { PublishDto } from './broadcasting/dto/publish.dto.js';
 import { SubscriptionResponse } from './broadcasting/dto/subscription.response.js';
 import { NAMESPACE } from './broadcasting/gateway/broadcasting.gateway.js';
@@ -95,7 +95,7 @@ const EVENTS: readonly SocketEvent[] = [
   {
     name: 'message',
     from: 'server',
-    payload: MessageResponse,
+    payload: ChannelMessageResponse,
     summary: 'A message of a channel that is read, in the order of its sequence',
   },
   {

@@ -81,11 +81,13 @@ async function probe({ url, everyMs, seconds = Infinity, mayFail = false }) {
   for (let at = performance.now(); at < end && !isStopped; at += everyMs) {
     await delay(Math.max(0, at - performance.now()));
     const sentAt = performance.now();
-    const answered = send(url, { method: 'GET', agent }).then((status) => {
-      if (status !== 200 && !mayFail) throw new Error(`${url} answered ${status}`);
-      if (status !== 200) failed++;
-      return performance.now() - sentAt;
-    });
+    const answered = send(url, { method: 'GET', agent })
+      .catch((error) => (mayFail ? error.code : Promise.reject(error)))
+      .then((status) => {
+        if (status !== 200 && !mayFail) throw new Error(`${url} answered ${status}`);
+        if (status !== 200) failed++;
+        return performance.now() - sentAt;
+      });
     probes.push(answered);
   }
   const tookMs = await Promise.all(probes);

@@ -21,6 +21,6 @@ function runProcess(stage, file, message, signal) {
     child.once('message', resolve);
     child.once('exit', (code) => reject(new Error(`${file} ended with ${code} and no result`)));
     child.send(message);
-    signal?.addEventListener('abort', () => child.send('stop'));
+    signal?.addEventListener('abort', () => child.connected && child.send('stop'));
   });
 }

@@ -6,7 +6,7 @@ import { CurrentUser } from '../common/auth/current-user.decorator.js';
 import type { Principal } from '../common/auth/principal.js';
 import { ApiErrors } from '../common/http/api-errors.decorator.js';
 import { HistoryQuery, HistoryResponse } from './dto/history.query.js';
-import { MessageResponse } from './dto/message.response.js';
+import { ChannelMessageResponse } from './dto/channel-message.response.js';
 import { PublishDto } from './dto/publish.dto.js';
 import { MessagesService } from './messages.service.js';
 
@@ -23,14 +23,14 @@ export class MessagesController {
     description:
       'By admins anywhere; by others where the policy of the channel is `members` and they may read it. When the answer comes, the message is on disk and has its place in the channel.',
   })
-  @ApiCreatedResponse({ type: MessageResponse })
-  @ApiOkResponse({ type: MessageResponse, description: 'The idempotency key was used before: the first result' })
+  @ApiCreatedResponse({ type: ChannelMessageResponse })
+  @ApiOkResponse({ type: ChannelMessageResponse, description: 'The idempotency key was used before: the first result' })
   @ApiErrors(403, 404, 409)
   async publish(
     @CurrentUser() caller: Principal,
     @Body() { channel, event, data, idempotency_key, durable }: PublishDto,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<MessageResponse> {
+  ): Promise<ChannelMessageResponse> {
     const { message, isNew } = await this.messages.publish(caller, {
       channel,
       event,

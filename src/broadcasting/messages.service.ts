@@ -13,7 +13,7 @@ import {
 import { ChannelAccess } from './channels/channel-access.service.js';
 import { parseChannelName } from './channels/channel-name.js';
 import { ChannelsRepository } from './channels/channels.repository.js';
-import type { MessageResponse } from './dto/message.response.js';
+import type { ChannelMessageResponse } from './dto/channel-message.response.js';
 import { type HistoryPage, MessageLog } from './log/message-log.js';
 import { Publisher } from './log/publisher.js';
 import { VolatileBus } from './volatile/volatile-bus.js';
@@ -42,7 +42,7 @@ export class MessagesService {
    * When this resolves, a durable message is on disk and has its place in the channel. `isNew` is false when the key was used before.
    * @throws InvalidChannelError, PublishForbiddenError, MessageTooLargeError, IdempotencyConflictError, ChannelNotFoundError
    */
-  async publish(caller: Principal, message: NewMessage): Promise<{ message: MessageResponse; isNew: boolean }> {
+  async publish(caller: Principal, message: NewMessage): Promise<{ message: ChannelMessageResponse; isNew: boolean }> {
     const channel = parseChannelName(message.channel);
     if (!channel) throw new InvalidChannelError();
     const data = JSON.stringify(message.data ?? null);
@@ -84,7 +84,7 @@ export class MessagesService {
 
   private async sendVolatile(caller: Principal, { channel, event, data, idempotencyKey }: NewMessage) {
     if (idempotencyKey !== undefined) throw new VolatileKeyError();
-    const message: MessageResponse = {
+    const message: ChannelMessageResponse = {
       id: uuidv7(),
       channel,
       sequence: null,

@@ -774,7 +774,7 @@ describe('slow readers', () => {
     expect(quick.disconnections).toEqual([]);
     expect(most).toBeGreaterThan(BUFFER);
     expect(most).toBeLessThan(2 * BUFFER);
-    expect(socket.rooms.has('channel:flood')).toBe(false);
+    expect(socket.rooms.has('messages:flood')).toBe(false);
     // Even if it never reads on.
     await cut;
     tcp.resume();
@@ -789,7 +789,7 @@ describe('slow readers', () => {
     await client.subscribe('told');
     const [tcp, socket] = [tcpOf(client), serverSide(client)];
     tcp.pause();
-    while (socket.rooms.has('channel:told')) await publishMany(app, 'told', 5, { bytes: MESSAGE });
+    while (socket.rooms.has('messages:told')) await publishMany(app, 'told', 5, { bytes: MESSAGE });
     tcp.resume();
     expect(await client.next('session:ended')).toEqual({ reason: 'slow_reader' });
     expect(await client.disconnected()).toBe('transport close');
@@ -821,7 +821,7 @@ describe('slow readers', () => {
     }
     expect(most).toBeGreaterThan(BUFFER);
     expect(most).toBeLessThan(2 * BUFFER);
-    expect(socket.rooms.has('channel:polled')).toBe(false);
+    expect(socket.rooms.has('messages:polled')).toBe(false);
     await cut;
   });
 });

@@ -12,7 +12,7 @@ import type { Namespace } from 'socket.io';
 import { io } from 'socket.io-client';
 import { DataSource } from 'typeorm';
 import { type Emission, LocalAudience } from '../../src/broadcasting/delivery/local-audience.js';
-import type { MessageResponse } from '../../src/broadcasting/dto/message.response.js';
+import type { ChannelMessageResponse } from '../../src/broadcasting/dto/channel-message.response.js';
 import { SocketServerAdapter } from '../../src/broadcasting/gateway/socket-server.adapter.js';
 import { PostgresBus } from '../../src/broadcasting/volatile/postgres-bus.js';
 import { RedisBus } from '../../src/broadcasting/volatile/redis-bus.js';
@@ -33,21 +33,21 @@ if (!hasRedisServer()) {
 /** Everybody on a node: keeps what comes. */
 class Ear extends EventEmitter {
   readonly audience = new LocalAudience();
-  readonly messages: MessageResponse[] = [];
+  readonly messages: ChannelMessageResponse[] = [];
   readonly emissions: [channel: string, event: string, emission: Emission][] = [];
 
   constructor() {
     super();
     this.audience.add({
       emit: (channel, event, payload, emission) => {
-        this.messages.push(payload as MessageResponse);
+        this.messages.push(payload as ChannelMessageResponse);
         this.emissions.push([channel, event, emission]);
         this.emit('message');
       },
     });
   }
 
-  async hears(isEnough: (messages: MessageResponse[]) => boolean): Promise<void> {
+  async hears(isEnough: (messages: ChannelMessageResponse[]) => boolean): Promise<void> {
     while (!isEnough(this.messages)) await once(this, 'message');
   }
 }
@@ -58,7 +58,7 @@ interface Node {
   close(): Promise<unknown>;
 }
 
-const message = (data: unknown, event = 'moved'): MessageResponse => ({
+const message = (data: unknown, event = 'moved'): ChannelMessageResponse => ({
   id: randomUUID(),
   channel: 'news',
   sequence: null,
@@ -101,7 +101,7 @@ const started: Node[] = [];
 /** What comes after it is not missing: a sender's messages are in order. */
 async function sendLast(nodes: Node[]): Promise<void> {
   for (const [number, { bus }] of nodes.entries()) await bus.send(message(number, 'last'));
-  const hasAll = (messages: MessageResponse[]) =>
+  const hasAll = (messages: ChannelMessageResponse[]) =>
     messages.filter(({ event }) => event === 'last').length === nodes.length;
   await Promise.all(nodes.map(({ ear }) => ear.hears(hasAll)));
 }

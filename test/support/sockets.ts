@@ -1,6 +1,6 @@
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
 import { v7 as uuidv7 } from 'uuid';
-import type { MessageResponse } from '../../src/broadcasting/dto/message.response.js';
+import type { ChannelMessageResponse } from '../../src/broadcasting/dto/channel-message.response.js';
 import { Publisher } from '../../src/broadcasting/log/publisher.js';
 import type { ErrorBody } from '../../src/common/errors/error-body.js';
 import type { TestApp } from './test-app.js';
@@ -22,10 +22,10 @@ interface Waiting {
 export class TestSocket {
   readonly events: Event[] = [];
   /** Messages of channels that the client is not subscribed to. */
-  readonly strays: MessageResponse[] = [];
+  readonly strays: ChannelMessageResponse[] = [];
   /** Why the transport or the namespace was left, each time. */
   readonly disconnections: string[] = [];
-  private readonly logs = new Map<string, MessageResponse[]>();
+  private readonly logs = new Map<string, ChannelMessageResponse[]>();
   private readonly waiting = new Set<Waiting>();
 
   constructor(readonly socket: Socket) {
@@ -58,7 +58,7 @@ export class TestSocket {
   }
 
   /** What has come since the channel was subscribed to. */
-  log(channel: string): MessageResponse[] {
+  log(channel: string): ChannelMessageResponse[] {
     return this.logs.get(channel) ?? [];
   }
 
@@ -112,7 +112,7 @@ export class TestSocket {
   }
 
   /** As many messages of the channel. */
-  async messages(channel: string, count: number): Promise<MessageResponse[]> {
+  async messages(channel: string, count: number): Promise<ChannelMessageResponse[]> {
     await this.until(() => this.log(channel).length >= count, `${count} messages of ${channel}`);
     return this.log(channel);
   }
@@ -149,7 +149,7 @@ export class TestSocket {
   private take(event: Event): void {
     this.events.push(event);
     if (event.name === 'message') {
-      const message = event.payload as MessageResponse;
+      const message = event.payload as ChannelMessageResponse;
       (this.logs.get(message.channel) ?? this.strays).push(message);
     }
     this.look();

@@ -1,5 +1,5 @@
 import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Param, Put, Query } from '@nestjs/common';
-import { ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import { Authenticated, Roles } from '../../common/auth/access.decorator.js';
 import { CurrentUser } from '../../common/auth/current-user.decorator.js';
 import type { Principal } from '../../common/auth/principal.js';
@@ -10,10 +10,15 @@ import { IdPipe } from '../../common/validation/id.pipe.js';
 import { ChannelResponse } from '../dto/channel.response.js';
 import { MemberResponse } from '../dto/subscription.response.js';
 import { UpdateChannelDto } from '../dto/update-channel.dto.js';
+import { CHANNEL_NAME_PATTERN } from './channel-name.js';
 import { ChannelsService } from './channels.service.js';
 
 const ChannelPage = PageOf(ChannelResponse);
 const MemberPage = PageOf(MemberResponse);
+
+const NameParam = (example: string) =>
+  ApiParam({ name: 'name', schema: { type: 'string', pattern: CHANNEL_NAME_PATTERN.source }, example });
+const UserIdParam = () => ApiParam({ name: 'user_id', schema: { type: 'string', format: 'uuid' } });
 
 @ApiTags('broadcasting')
 @Authenticated()
@@ -34,6 +39,7 @@ export class ChannelsController {
   }
 
   @Get(':name')
+  @NameParam('news')
   @ApiOperation({
     summary: 'A channel',
     description: 'For its readers. A name that nobody has used yet is an empty channel.',
@@ -45,6 +51,7 @@ export class ChannelsController {
   }
 
   @Put(':name')
+  @NameParam('news')
   @Roles('admin')
   @RateLimit('admin')
   @ApiOperation({
@@ -62,6 +69,7 @@ export class ChannelsController {
   }
 
   @Get(':name/members')
+  @NameParam('private-team')
   @Roles('admin')
   @RateLimit('admin')
   @ApiOperation({ summary: 'Who is in a private-<name> channel', description: 'By admins, in the order of ids.' })
@@ -74,6 +82,8 @@ export class ChannelsController {
   }
 
   @Put(':name/members/:user_id')
+  @NameParam('private-team')
+  @UserIdParam()
   @HttpCode(HttpStatus.NO_CONTENT)
   @Roles('admin')
   @RateLimit('admin')
@@ -85,6 +95,8 @@ export class ChannelsController {
   }
 
   @Delete(':name/members/:user_id')
+  @NameParam('private-team')
+  @UserIdParam()
   @HttpCode(HttpStatus.NO_CONTENT)
   @Roles('admin')
   @RateLimit('admin')

@@ -1,4 +1,4 @@
-import type { MessageResponse } from '../dto/message.response.js';
+import type { ChannelMessageResponse } from '../dto/channel-message.response.js';
 import type { ChannelHead } from '../log/message-log.js';
 import { sizeOf } from '../log/message-size.js';
 import type { LocalAudience } from './local-audience.js';
@@ -12,7 +12,7 @@ const PENDING_SIZE_MAX = 128 * 1024;
  * without a gap or a repetition.
  */
 export class Joiner {
-  private pending: MessageResponse[] = [];
+  private pending: ChannelMessageResponse[] = [];
   private size = 0;
   private isOverflown = false;
   private advanced: () => void = () => undefined;
@@ -20,7 +20,7 @@ export class Joiner {
   /** @param position what the feed had delivered before the first message that is kept here */
   constructor(private position: number) {}
 
-  push(message: MessageResponse): void {
+  push(message: ChannelMessageResponse): void {
     this.size += sizeOf(message);
     if (this.pending.length < PENDING_MAX && this.size < PENDING_SIZE_MAX) this.pending.push(message);
     else this.isOverflown = true;
@@ -28,7 +28,7 @@ export class Joiner {
   }
 
   /** What the feed has delivered after `sequence`; `null` when some of it is not here and is to be read from the log. */
-  takeAfter(sequence: number, feedPosition: number): MessageResponse[] | null {
+  takeAfter(sequence: number, feedPosition: number): ChannelMessageResponse[] | null {
     if (!this.isOverflown && sequence >= this.position)
       return this.pending.filter((message) => (message.sequence ?? 0) > sequence);
     if (this.isOverflown) {
@@ -71,7 +71,7 @@ export class Feed {
   }
 
   /** Delivers what comes next; `false` for a message that does not follow, which is to be read from the log first. */
-  deliver(message: MessageResponse): boolean {
+  deliver(message: ChannelMessageResponse): boolean {
     const sequence = message.sequence ?? 0;
     if (this.isEnded || sequence <= this.position) return true;
     if (sequence !== this.position + 1 || message.epoch !== this.epoch) return false;

@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { Outage } from '../../common/logging/outage.js';
 import { DatabaseListener } from '../../database/database-listener.js';
-import type { MessageResponse } from '../dto/message.response.js';
+import type { ChannelMessageResponse } from '../dto/channel-message.response.js';
 import { channelsOf, MESSAGES_TOPIC } from '../log/announcer.js';
 import { MessageLog } from '../log/message-log.js';
 import { sizeOf } from '../log/message-size.js';
@@ -38,7 +39,10 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
   private isPumping = false;
   private comparing: Promise<void> | null = null;
   private timer: NodeJS.Timeout | null = null;
-  private hasFailed = false;
+  private readonly outage = new Outage(this.logger, {
+    begin: 'Messages wait until the log can be read',
+    end: 'The log can be read again',
+  });
 
   constructor(
     private readonly log: MessageLog,
@@ -116,7 +120,7 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
     if (this.feeds.get(feed.channel) === feed) this.feeds.delete(feed.channel);
   }
 
-  private offer(message: MessageResponse): void {
+  private offer(message: ChannelMessageResponse): void {
     if (!this.feeds.get(message.channel)?.deliver(message)) this.check(message.channel);
   }
 
@@ -126,9 +130,9 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
     this.isPumping = true;
     try {
       while (this.behind.size > 0) await this.catchUp([...this.behind].slice(0, CHANNELS_MAX));
-      this.recovered();
+      this.outage.end();
     } catch (error) {
-      this.failed(error);
+      this.outage.begin(error);
     } finally {
       this.isPumping = false;
     }
@@ -137,7 +141,7 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
   private async catchUp(feeds: readonly Feed[]): Promise<void> {
     // Taken off before the look: what comes after it is a reason for another one.
     for (const feed of feeds) this.behind.delete(feed);
-    let messages: MessageResponse[];
+    let messages: ChannelMessageResponse[];
     try {
       messages = await this.log.readAfter(feeds.map(positionOf), MESSAGES_MAX);
     } catch (error) {
@@ -180,9 +184,9 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
         }
       }
       if (this.behind.size > 0) void this.pump();
-      this.recovered();
+      this.outage.end();
     } catch (error) {
-      this.failed(error);
+      this.outage.begin(error);
     }
   }
 
@@ -192,16 +196,6 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
     this.logger.warn(`Channel ${feed.channel} has lost what follows ${feed.position}; its readers begin anew`);
     this.close(feed);
     for (const listener of this.resetListeners) listener(feed.channel);
-  }
-
-  private failed(error: unknown): void {
-    if (!this.hasFailed) this.logger.warn(`Messages wait until the log can be read: ${(error as Error).message}`);
-    this.hasFailed = true;
-  }
-
-  private recovered(): void {
-    if (this.hasFailed) this.logger.log('The log can be read again');
-    this.hasFailed = false;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { MessageResponse } from '../dto/message.response.js';
+import type { ChannelMessageResponse } from '../dto/channel-message.response.js';
 import type { HistoryPage, MessageLog } from '../log/message-log.js';
 import { sizeOf } from '../log/message-size.js';
 import type { Feeds } from './feeds.js';
@@ -62,7 +62,7 @@ export class Replay {
     return true;
   }
 
-  private send(message: MessageResponse): void {
+  private send(message: ChannelMessageResponse): void {
     if (this.isOver) return;
     if (message.sequence !== this.position + 1) throw new HistoryLostError();
     this.subscription.subscriber.send('message', message);

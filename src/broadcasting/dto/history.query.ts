@@ -1,7 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { QueryIntegerField } from '../../common/validation/fields.js';
 import { ChannelField } from './fields.js';
-import { MessageResponse } from './message.response.js';
+import { ChannelMessageResponse } from './channel-message.response.js';
 
 const LIMIT_DEFAULT = 50;
 const LIMIT_MAX = 500;
@@ -18,8 +18,8 @@ export class HistoryQuery {
 }
 
 export class HistoryResponse {
-  @ApiProperty({ type: [MessageResponse] })
-  items!: MessageResponse[];
+  @ApiProperty({ type: [ChannelMessageResponse] })
+  items!: ChannelMessageResponse[];
 
   @ApiProperty({ example: 'news' })
   channel!: string;

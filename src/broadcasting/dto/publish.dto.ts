@@ -2,7 +2,7 @@ import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsBoolean, IsString, Matches } from 'class-validator';
 import { FreeForm, ONE_LINE, Optional, TextLength } from '../../common/validation/fields.js';
 import { ChannelField } from './fields.js';
-import { ANY_JSON } from './message.response.js';
+import { ANY_JSON } from './channel-message.response.js';
 
 const NAME_MAX = 128;
 

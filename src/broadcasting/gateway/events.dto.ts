@@ -2,7 +2,7 @@ import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsInt, IsUUID, Max, Min } from 'class-validator';
 import { Optional, SecretField } from '../../common/validation/fields.js';
 import { ChannelField } from '../dto/fields.js';
-import { MessageResponse } from '../dto/message.response.js';
+import { ChannelMessageResponse } from '../dto/channel-message.response.js';
 import { MemberResponse } from '../dto/subscription.response.js';
 import type { EndReason } from '../delivery/subscriber.js';
 
@@ -50,7 +50,7 @@ export class UnsubscribedAck {
   channel!: string;
 }
 
-export class PublishedAck extends MessageResponse {
+export class PublishedAck extends ChannelMessageResponse {
   @ApiProperty({ enum: [true] })
   ok!: true;
 }

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { createAdapter } from '@socket.io/redis-streams-adapter';
 import { createClient } from 'redis';
-import { Outage } from '../volatile/outage.js';
+import { Outage } from '../../common/logging/outage.js';
 
 const NAME = 'gatehouse.io';
 const RETRY_MIN_MS = 100;

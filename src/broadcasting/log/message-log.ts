@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
-import { MessageResponse } from '../dto/message.response.js';
+import { ChannelMessageResponse } from '../dto/channel-message.response.js';
 import { sized } from './message-size.js';
 
 /** What of a channel is kept: `firstSequence` to `lastSequence`, nothing when the first is past the last. */
@@ -12,7 +12,7 @@ export interface ChannelHead {
 }
 
 export interface HistoryPage extends ChannelHead {
-  readonly messages: MessageResponse[];
+  readonly messages: ChannelMessageResponse[];
 }
 
 /** Where a reader of a channel is. */
@@ -71,7 +71,7 @@ export class MessageLog {
   }
 
   /** What follows each position, at most `limit` messages a channel, in their order. */
-  async readAfter(positions: readonly Position[], limit: number): Promise<MessageResponse[]> {
+  async readAfter(positions: readonly Position[], limit: number): Promise<ChannelMessageResponse[]> {
     const rows = await this.database.query<MessageRow[]>(
       `SELECT ${MESSAGE} FROM unnest($1::text[], $2::bigint[]) p (channel, sequence) JOIN channels c ON c.name = p.channel
        CROSS JOIN LATERAL (${KEPT_AFTER('p.sequence')} LIMIT $3) m ORDER BY m.channel_id, m.sequence`,
@@ -102,7 +102,7 @@ const toHead = (row: HeadRow): ChannelHead => ({
   lastSequence: Number(row.last_sequence),
 });
 
-const toMessage = (row: MessageRow): MessageResponse =>
+const toMessage = (row: MessageRow): ChannelMessageResponse =>
   sized(
     {
       id: row.id,

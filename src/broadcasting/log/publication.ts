@@ -1,5 +1,5 @@
 import type { EntityManager } from 'typeorm';
-import type { MessageResponse } from '../dto/message.response.js';
+import type { ChannelMessageResponse } from '../dto/channel-message.response.js';
 import { sized } from './message-size.js';
 
 /** A message before it has its place in the log. */
@@ -18,7 +18,7 @@ export interface Publication {
 export interface Published {
   /** False: this is what was published with the key before. */
   readonly isNew: boolean;
-  readonly message: MessageResponse;
+  readonly message: ChannelMessageResponse;
   /** Of what the channel keeps. */
   readonly firstSequence: number;
 }

@@ -3,7 +3,7 @@ import { parseChannelName } from '../channels/channel-name.js';
 import { AudiencesRepository, type ChannelCount } from './audiences.repository.js';
 import { NodeService } from './node.service.js';
 import { NodesRepository } from './nodes.repository.js';
-import { OutageLog } from './outage-log.js';
+import { Outage } from '../../common/logging/outage.js';
 import { SingleFlight } from './single-flight.js';
 
 export interface BroadcastingStats {
@@ -22,7 +22,10 @@ export class AudienceService {
   private readonly logger = new Logger(AudienceService.name);
   private readonly counts = new Map<string, number>();
   private readonly writes = new SingleFlight(() => this.write());
-  private readonly outage = new OutageLog(this.logger, 'Subscriber counts could not be written');
+  private readonly outage = new Outage(this.logger, {
+    begin: 'Subscriber counts could not be written, trying again',
+    end: 'Subscriber counts are written again',
+  });
   private dirty = new Set<string>();
   private timer: NodeJS.Timeout | null = null;
 
@@ -80,9 +83,9 @@ export class AudienceService {
   private writeInBackground(): void {
     this.timer = null;
     this.writes.run().then(
-      () => this.outage.over(),
+      () => this.outage.end(),
       (error: unknown) => {
-        this.outage.failed(error);
+        this.outage.begin(error);
         this.writeLater();
       },
     );

@@ -4,7 +4,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { ServiceUnavailableError } from '../../common/errors/errors.js';
 import { withTimeout } from '../../common/limits/with-timeout.js';
 import { NodesRepository } from './nodes.repository.js';
-import { messageOf, OutageLog } from './outage-log.js';
+import { Outage } from '../../common/logging/outage.js';
 import { SingleFlight } from './single-flight.js';
 
 type Listener = () => void;
@@ -25,7 +25,10 @@ export class NodeService implements BeforeApplicationShutdown {
   private readonly logger = new Logger(NodeService.name);
   private readonly startedAt = new Date();
   private readonly beats = new SingleFlight(() => this.beat());
-  private readonly outage = new OutageLog(this.logger, 'This node’s lease could not be renewed');
+  private readonly outage = new Outage(this.logger, {
+    begin: 'This node’s lease could not be renewed, trying again',
+    end: 'This node’s lease is renewed again',
+  });
   private readonly registrationListeners: Listener[] = [];
   private readonly beatListeners: Listener[] = [];
   private timer: NodeJS.Timeout | null = null;
@@ -40,8 +43,8 @@ export class NodeService implements BeforeApplicationShutdown {
     if (this.timer || this.hasStopped) return;
     const beat = () =>
       void this.beats.join().then(
-        () => this.outage.over(),
-        (error: unknown) => this.outage.failed(error),
+        () => this.outage.end(),
+        (error: unknown) => this.outage.begin(error),
       );
     this.timer = setInterval(beat, BEAT_MS).unref();
     beat();
@@ -92,7 +95,7 @@ export class NodeService implements BeforeApplicationShutdown {
     try {
       await withTimeout(this.remove(), FAREWELL_TIMEOUT_MS);
     } catch (error) {
-      this.logger.warn(`Other nodes see only by its lease that this one has gone: ${messageOf(error)}`);
+      this.logger.warn(`Other nodes see only by its lease that this one has gone: ${(error as Error).message}`);
     }
   }
 

@@ -3,7 +3,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { DatabaseListener } from '../../database/database-listener.js';
 import { LocalAudience } from '../delivery/local-audience.js';
 import { NodeService } from './node.service.js';
-import { OutageLog } from './outage-log.js';
+import { Outage } from '../../common/logging/outage.js';
 import { type InChannel, PresenceRepository, type PresentUser } from './presence.repository.js';
 import { SingleFlight } from './single-flight.js';
 
@@ -33,7 +33,10 @@ export class PresenceAnnouncements {
   private readonly rosters = new Map<string, Roster>();
   private readonly recordings = new Set<PresenceAnnouncement[]>();
   private readonly reads = new SingleFlight(() => this.read());
-  private readonly outage = new OutageLog(this.logger, 'Who is present could not be read');
+  private readonly outage = new Outage(this.logger, {
+    begin: 'Who is present could not be read, trying again',
+    end: 'Who is present can be read again',
+  });
   private beatsToComparison = Infinity;
 
   constructor(
@@ -101,14 +104,19 @@ export class PresenceAnnouncements {
       else roster.users.delete(user.id);
     }
     const shown = user.username === null && known ? known : user;
-    this.audience.emit(channel, `presence:${type}`, { channel, user: shown }, { part: 'presence', exceptUserId: user.id });
+    this.audience.emit(
+      channel,
+      `presence:${type}`,
+      { channel, user: shown },
+      { part: 'presence', exceptUserId: user.id },
+    );
   }
 
   private readInBackground(): void {
     this.reads.run().then(
-      () => this.outage.over(),
+      () => this.outage.end(),
       (error: unknown) => {
-        if (!this.nodes.isStopped) this.outage.failed(error);
+        if (!this.nodes.isStopped) this.outage.begin(error);
       },
     );
   }

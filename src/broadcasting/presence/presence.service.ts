@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { ServiceUnavailableError } from '../../common/errors/errors.js';
 import { NodeService } from './node.service.js';
-import { OutageLog } from './outage-log.js';
+import { Outage } from '../../common/logging/outage.js';
 import { PresenceAnnouncements } from './presence-announcements.js';
 import { type Member, type PresenceKey, PresenceRepository, type PresentUser } from './presence.repository.js';
 import { SingleFlight } from './single-flight.js';
@@ -26,7 +26,10 @@ export class PresenceService {
   private readonly presences = new Map<string, Presence>();
   private readonly dirty = new Set<Presence>();
   private readonly writes = new SingleFlight(() => this.write());
-  private readonly outage = new OutageLog(this.logger, 'Presences could not be written');
+  private readonly outage = new Outage(this.logger, {
+    begin: 'Presences could not be written, trying again',
+    end: 'Presences are written again',
+  });
   private registration = 0;
 
   constructor(
@@ -126,8 +129,8 @@ export class PresenceService {
       this.writeLeaving(batch.filter(({ connections, recorded }) => connections === 0 && recorded !== 'no')),
     ]);
     const failure = outcomes.find((outcome) => outcome.status === 'rejected');
-    if (!failure) this.outage.over();
-    else if (!this.nodes.isStopped) this.outage.failed(failure.reason);
+    if (!failure) this.outage.end();
+    else if (!this.nodes.isStopped) this.outage.begin(failure.reason);
     for (const presence of batch) this.settle(presence);
   }
 

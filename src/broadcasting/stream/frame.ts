@@ -1,4 +1,4 @@
-import type { MessageResponse } from '../dto/message.response.js';
+import type { ChannelMessageResponse } from '../dto/channel-message.response.js';
 
 /** How long a client waits before it comes back. */
 export const RETRY = Buffer.from('retry: 2000\n\n');
@@ -13,4 +13,4 @@ export function toFrame(event: string, payload: object, id: number | null = null
 
 /** What is to be resumed after is told with a message alone: other events have no place in the channel. */
 export const toChannelFrame = (event: string, payload: object): Buffer =>
-  toFrame(event, payload, event === 'message' ? (payload as MessageResponse).sequence : null);
+  toFrame(event, payload, event === 'message' ? (payload as ChannelMessageResponse).sequence : null);

@@ -2,9 +2,9 @@ import { Logger, type BeforeApplicationShutdown, type OnModuleInit } from '@nest
 import type { DataSource } from 'typeorm';
 import type { DatabaseListener } from '../../database/database-listener.js';
 import type { LocalAudience } from '../delivery/local-audience.js';
-import type { MessageResponse } from '../dto/message.response.js';
+import type { ChannelMessageResponse } from '../dto/channel-message.response.js';
 import { BoundedQueue } from './bounded-queue.js';
-import { Outage } from './outage.js';
+import { Outage } from '../../common/logging/outage.js';
 import { VolatileBus } from './volatile-bus.js';
 
 const TOPIC = 'gatehouse_volatile';
@@ -81,7 +81,7 @@ export class PostgresBus extends VolatileBus implements OnModuleInit, BeforeAppl
     // It does not go by Socket.IO.
   }
 
-  send(message: MessageResponse): Promise<void> {
+  send(message: ChannelMessageResponse): Promise<void> {
     this.emit(message);
     if (this.isClosed) return Promise.resolve();
     if (!this.outbox.push(JSON.stringify(message))) this.congestion.begin();
@@ -121,13 +121,13 @@ export class PostgresBus extends VolatileBus implements OnModuleInit, BeforeAppl
 
   private receive(body: string): void {
     try {
-      this.emit(JSON.parse(body) as MessageResponse);
+      this.emit(JSON.parse(body) as ChannelMessageResponse);
     } catch (error) {
       this.logger.error('A message of another node could not be delivered', (error as Error).stack);
     }
   }
 
-  private emit(message: MessageResponse): void {
+  private emit(message: ChannelMessageResponse): void {
     this.audience.emit(message.channel, 'message', message, { isVolatile: true });
   }
 

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import type { Namespace } from 'socket.io';
 import type { LocalAudience } from '../delivery/local-audience.js';
-import type { MessageResponse } from '../dto/message.response.js';
+import type { ChannelMessageResponse } from '../dto/channel-message.response.js';
 import { VolatileBus } from './volatile-bus.js';
 
 const EVENT = 'volatile';
@@ -23,7 +23,7 @@ export class RedisBus extends VolatileBus {
     namespace.on(EVENT, (body: string) => this.receive(body));
   }
 
-  send(message: MessageResponse): Promise<void> {
+  send(message: ChannelMessageResponse): Promise<void> {
     this.emit(message);
     this.namespace?.serverSideEmit(EVENT, JSON.stringify(message));
     return Promise.resolve();
@@ -32,13 +32,13 @@ export class RedisBus extends VolatileBus {
   /** The adapter would swallow an error. */
   private receive(body: string): void {
     try {
-      this.emit(JSON.parse(body) as MessageResponse);
+      this.emit(JSON.parse(body) as ChannelMessageResponse);
     } catch (error) {
       this.logger.error('A message of another node could not be delivered', (error as Error).stack);
     }
   }
 
-  private emit(message: MessageResponse): void {
+  private emit(message: ChannelMessageResponse): void {
     this.audience.emit(message.channel, 'message', message, { isVolatile: true });
   }
 }

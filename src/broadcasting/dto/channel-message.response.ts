@@ -1,4 +1,4 @@
-import { ApiProperty, ApiSchema } from '@nestjs/swagger';
+import { ApiProperty } from '@nestjs/swagger';
 
 /** As schemas have it. The metadata of `unknown` would make it an object. */
 export const ANY_JSON = {
@@ -10,8 +10,7 @@ export const ANY_JSON = {
 };
 
 /** A message as REST answers, sockets and event streams show it. */
-@ApiSchema({ name: 'ChannelMessageResponse' })
-export class MessageResponse {
+export class ChannelMessageResponse {
   @ApiProperty({ format: 'uuid', example: '0197f0a0-7b1c-7e7e-8a00-3d2f1c0b9a88' })
   id!: string;
 
