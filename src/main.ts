@@ -4,6 +4,7 @@ import { NodeService } from './broadcasting/presence/node.service.js';
 import { loadConfig, readDotenvFile, reservedVariablesIn } from './config/load-config.js';
 import { openDatabase } from './database/open-database.js';
 import { announceAdmin, announceStart } from './server/announcements.js';
+import { listen } from './server/http-server.js';
 import { createLogger, PinoLogger } from './server/logging/pino-logger.js';
 import { Shutdown } from './server/shutdown.js';
 import { Reconciler } from './uploads/upkeep/reconciler.js';
@@ -26,8 +27,7 @@ export async function start(): Promise<void> {
   const app = await createApp(config, database.connection, logger);
   shutdown.onClose(() => app.close());
   await app.get(FirstAdminService).ensure(announceAdmin);
-  // Fastify's own listen(): Nest's would log a port in use as an error of the program, beside the line for the operator.
-  await app.getHttpAdapter().getInstance().listen({ host: config.http.host, port: config.http.port });
+  await listen(app, config);
   app.get(Reconciler).start();
   app.get(NodeService).start();
   announceStart((app.getHttpServer().address() as AddressInfo).port, config, database);

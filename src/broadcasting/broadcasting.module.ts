@@ -15,6 +15,7 @@ import { AccessChanges } from './connections/access-changes.js';
 import { LiveConnections } from './connections/live-connections.js';
 import { Feeds } from './delivery/feeds.js';
 import { LocalAudience } from './delivery/local-audience.js';
+import { SharedHistory } from './delivery/shared-history.js';
 import { SubscriptionsService } from './delivery/subscriptions.service.js';
 import { BroadcastingGateway } from './gateway/broadcasting.gateway.js';
 import { SocketHandshake } from './gateway/socket-handshake.js';
@@ -52,6 +53,7 @@ import { VolatileBus } from './volatile/volatile-bus.js';
     Retention,
     LocalAudience,
     Feeds,
+    SharedHistory,
     SubscriptionsService,
     ChannelsRepository,
     ChannelAccess,

@@ -1,6 +1,6 @@
 import { STATUS_CODES, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { errorBody } from '../common/errors/error-body.js';
 import { STATUS_OF } from '../common/errors/status.js';
 import type { AppConfig } from '../config/app-config.js';
@@ -8,6 +8,9 @@ import { trustRule } from '../config/trusted-proxies.js';
 import { toAppError } from './errors/to-app-error.js';
 import { newRequestId, requestIdMaker } from './request-id.js';
 import { rewriteUrl } from './rewrite-url.js';
+
+/** Connections that wait to be accepted, when everybody comes back after a restart; the system may allow fewer. */
+const LISTEN_BACKLOG = 4_096;
 
 const BODY_BYTES_MAX = 1024 * 1024;
 /** More than Node takes of request line and headers together: no id in a path is too long to be looked for. */
@@ -38,6 +41,14 @@ export function createHttpAdapter({ http }: Pick<AppConfig, 'http'>): FastifyAda
     clientErrorHandler: answerUnparsable,
     skipMiddie: true,
   });
+}
+
+/** By Fastify's own listen(): Nest's would log a port in use as an error of the program, beside the line for the operator. */
+export function listen(
+  app: NestFastifyApplication,
+  { http: { host, port } }: Pick<AppConfig, 'http'>,
+): Promise<string> {
+  return app.getHttpAdapter().getInstance().listen({ host, port, backlog: LISTEN_BACKLOG });
 }
 
 const PARSER_STATUS: Record<string, number> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 };

@@ -250,7 +250,7 @@ describe('retention', () => {
       await age(channel, '9 minutes', 4);
       await sweep();
       expect(await shown(channel)).toEqual([[4], 4, 4]);
-      expect((await publish(channel, 'first', 200)).body).toEqual(first);
+      expect((await publish(channel, 'first', 200)).body).toMatchObject({ id: first.id, sequence: 1, data: 'first' });
       await publish(channel, 'other', 409);
       const client = await connect(app, user);
       expect(await client.subscribe(channel, { after: 0 })).toMatchObject({ recovered: false, first_sequence: 4 });

@@ -60,6 +60,13 @@ describe('access', () => {
       .expect(201);
     return headers.location.split('/').pop() ?? '';
   };
+  /** One that its only member is let into. */
+  const channelOf = async ({ id }: SignedIn): Promise<string> => {
+    const name = `private-${randomUUID()}`;
+    const { auth } = await anAdmin(app);
+    await app.http.put(`/api/v1/broadcasting/channels/${name}/members/${id}`).set(auth).expect(204);
+    return name;
+  };
   const linkTo = async (id: string, { auth }: SignedIn): Promise<string> => {
     const { body } = await app.http.post(`/api/v1/uploads/${id}/signed-url`).set(auth).expect(200);
     return new URL(body.url).search;
@@ -93,7 +100,7 @@ describe('access', () => {
       .flatMap((method) => pathsOf(method).map((path) => [method, path]))
       // Every GET answers HEAD as well.
       .filter(([method, path]) => method !== 'HEAD' || !pathsOf('GET').includes(path))
-      .filter(([, path]) => !/^\/(docs|openapi)/.test(path))
+      .filter(([, path]) => !/^\/(docs|openapi|asyncapi)/.test(path))
       .map(([method, path]) => `${method} ${path}`);
     expect(served.length).toBeGreaterThan(10);
     expect(routes.map(nameOf).sort()).toEqual(served.sort());
@@ -107,7 +114,7 @@ describe('access', () => {
   it("S29 no route lets one user at another's things", async () => {
     const [owner, other] = [await aSignedInUser(app, { fullName: 'Owner' }), await aSignedInUser(app)];
     /** What A has, by the path that leads to it. A new kind of thing has to be added here. */
-    const [file, resumable] = [await fileOf(owner), await resumableOf(owner)];
+    const [file, resumable, channel] = [await fileOf(owner), await resumableOf(owner), await channelOf(owner)];
     const inFile = [{}, { description: 'taken over' }, { filename: 'taken-over.txt' }];
     const things: [path: RegExp, id: string, bodies: object[]][] = [
       [
@@ -119,23 +126,24 @@ describe('access', () => {
       [/^\/api\/v1\/(uploads|files)\/resumable\/\{id\}$/, resumable, [{}]],
       [/^\/api\/v1\/(uploads|files)\/\{id\}\/signed-url$/, file, [{}, { expires_in: 60 }]],
       [/^\/api\/v1\/(uploads|files)\/\{id\}/, file, inFile],
+      [/\/channels\/\{name\}\/members\/\{user_id\}$/, other.id, [{}]],
+      [/\/channels\/\{name\}/, channel, [{}, { publish_policy: 'members' }, { retention_count: 1 }]],
     ];
+    const pathTo = ({ path }: Route, id: string) => fill(path.replace('{name}', channel), id);
     const state = async () => [
       (await app.pool.query('SELECT * FROM users WHERE id = $1', [owner.id])).rows,
       (await app.pool.query('SELECT * FROM uploads WHERE owner_id = $1 ORDER BY id', [owner.id])).rows,
+      (await app.pool.query('SELECT * FROM channels WHERE name = $1', [channel])).rows,
+      (await app.pool.query('SELECT * FROM channel_members')).rows,
     ];
     const before = await state();
-    expect(before.map(({ length }) => length)).toEqual([1, 2]);
+    expect(before.map(({ length }) => length)).toEqual([1, 2, 1, 1]);
     const withId = routes.filter(({ path }) => path.includes('{'));
     expect(withId.length).toBeGreaterThan(4);
     for (const route of withId) {
       const [, id, bodies] = things.find(([path]) => path.test(route.path)) ?? [];
       if (!id || !bodies) throw new Error(`add to this test what ${route.path} leads to`);
-      for (const path of [
-        fill(route.path, id),
-        fill(route.path, id.toUpperCase()),
-        fill(route.path, id).replace(ROOT, ''),
-      ]) {
+      for (const path of [pathTo(route, id), pathTo(route, id.toUpperCase()), pathTo(route, id).replace(ROOT, '')]) {
         for (const body of bodies) {
           const response = await call(route, path, other.auth, body);
           // The directory shows everybody's public view.
@@ -168,6 +176,10 @@ describe('access', () => {
     await app.http.get('/api/v1/users/me').set(owner.auth).expect(200);
   });
 
+  /** A channel comes into being with its first use; a name that none can have breaks a rule. */
+  const statusesOfName = ({ path }: Route, name: string) =>
+    /^[\w.:-]{1,128}$/.test(name) && path.endsWith('{name}') ? [200] : [404, 422];
+
   it('S29 an id that nobody has and one that is malformed are 404 on every route, never 500', async () => {
     const { auth } = await anAdmin(app);
     for (const route of routes.filter(({ path }) => path.includes('{'))) {
@@ -185,7 +197,8 @@ describe('access', () => {
         const { status } = await call(route, fill(route.path, id), auth);
         // A link without its signature says nothing of what is behind it.
         const isUnsigned = route.access === 'public' && route.path.endsWith('/signed') && UUID.test(id);
-        expect([nameOf(route), id, status]).toEqual([nameOf(route), id, isUnsigned ? 403 : 404]);
+        const expected = route.path.includes('{name}') ? statusesOfName(route, id) : [isUnsigned ? 403 : 404];
+        expect([nameOf(route), id, expected.includes(status) || status]).toEqual([nameOf(route), id, true]);
       }
     }
   });
@@ -379,6 +392,31 @@ describe('access', () => {
           [`DELETE ${base}/resumable/{id}`]: ofOwn(resumableOf),
         } satisfies Record<string, Call>);
       }
+      const channels = '/api/v1/broadcasting/channels';
+      const toChannel =
+        (path: string, body?: object): Call =>
+        async (route, who) =>
+          call(route, `/api/v1/broadcasting/${path}`, who?.auth, body);
+      Object.assign(calls, {
+        'GET /api/v1/broadcasting/messages': toChannel('messages?channel=news'),
+        'POST /api/v1/broadcasting/messages': toChannel('messages', { channel: 'news', event: 'e', data: { a: [1] } }),
+        [`GET ${channels}`]: toChannel('channels'),
+        [`GET ${channels}/{name}`]: toChannel('channels/presence-a'),
+        [`PUT ${channels}/{name}`]: toChannel('channels/news', { retention_count: 7, retention_seconds: null }),
+        [`GET ${channels}/{name}/members`]: toChannel('channels/private-a/members'),
+        [`PUT ${channels}/{name}/members/{user_id}`]: toChannel(`channels/private-a/members/${other.id}`),
+        [`DELETE ${channels}/{name}/members/{user_id}`]: toChannel(`channels/private-a/members/${other.id}`),
+        'POST /api/v1/broadcasting/auth': toChannel('auth', { channel_name: 'news', socket_id: 'x' }),
+        'GET /api/v1/broadcasting/stats': toChannel('stats'),
+        'POST /api/v1/broadcasting/stream/ticket': toChannel('stream/ticket'),
+        // It has no end.
+        'GET /api/v1/broadcasting/stream': async ({ path }, who) => {
+          const response = await fetch(`${app.url}${path}?channel=news`, { headers: who?.auth });
+          if (response.ok) return { status: response.status, body: {}, text: (await response.body?.cancel()) ?? '' };
+          const text = await response.text();
+          return { status: response.status, body: JSON.parse(text), text };
+        },
+      } satisfies Record<string, Call>);
       expect(routes.map(nameOf).filter((name) => !calls[name])).toEqual([]);
       const seen = new Map<string, Set<number>>();
       for (const who of [null, await aSignedInUser(app), await anAdmin(app)]) {

@@ -153,6 +153,10 @@ describe('mass assignment', () => {
       ['auth/refresh', { refresh_token: user.refreshToken, sid: 'x' }],
       ['auth/logout', { refresh_token: user.refreshToken, user_id: user.id }],
       ['auth/change-password', { current_password: PASSWORD, new_password: 'Another-Horse-1', id: user.id }],
+      ['broadcasting/messages', { channel: 'news', event: 'e', sender_id: user.id }],
+      ['broadcasting/messages', { channel: 'news', event: 'e', sequence: 1 }],
+      ['broadcasting/messages', withProto({ channel: 'news', event: 'e', data: {} }, { durable: false })],
+      ['broadcasting/auth', { channel_name: 'news', user_id: user.id }],
     ] as const) {
       const response = await post(`/api/v1/${path}`, body).set(user.auth);
       expect([path, response.status]).toEqual([path, 422]);

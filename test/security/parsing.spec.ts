@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { randomUUID } from 'node:crypto';
-import { aSignedInUser, aUser, type SignedIn } from '../support/builders.js';
+import { aSignedInUser, anAdmin, aUser, type SignedIn } from '../support/builders.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import {
   documentOf,
@@ -266,10 +266,13 @@ describe('parsing', () => {
   describe('values of the wrong kind', () => {
     let document: any;
     let routes: Route[];
+    let admin: SignedIn;
     beforeAll(async () => {
       document = await documentOf(app);
       routes = await routesOf(app);
+      admin = await anAdmin(app);
     });
+    const callerOf = ({ access }: Route) => (access === 'admin' ? admin : user);
 
     it('S44 arrays, objects and other kinds for a text or a flag are 422 in every body', async () => {
       let fields = 0;
@@ -279,6 +282,8 @@ describe('parsing', () => {
           resolve(document, route.operation.requestBody)?.content?.['application/json']?.schema,
         );
         for (const [field, property] of Object.entries<any>(schema?.properties ?? {})) {
+          // What a message carries may be anything.
+          if (property.anyOf) continue;
           fields++;
           const isFlag = property.type === 'boolean';
           const lists = property.type === 'array' ? [[], [1], [[]]] : [[], ['a']];
@@ -291,7 +296,7 @@ describe('parsing', () => {
             isFlag ? 'true' : true,
           ]) {
             const { status, body } = await app.http[route.method](fill(route.path, user.id))
-              .set(user.auth)
+              .set(callerOf(route).auth)
               .send({ [field]: value });
             // JSON knows no infinity: it arrives as null, which some fields take.
             if (value === Infinity) expect([nameOf(route), field, status < 500]).toEqual([nameOf(route), field, true]);
@@ -332,7 +337,7 @@ describe('parsing', () => {
               wrong.push(`${name}=${value}`);
           } else wrong.push(`${name}=${'x'.repeat(1_000)}`, `${name}=%00`);
           for (const query of wrong) {
-            const { status } = await app.http.get(`${fill(route.path, user.id)}?${query}`).set(user.auth);
+            const { status } = await app.http.get(`${fill(route.path, user.id)}?${query}`).set(callerOf(route).auth);
             expect([nameOf(route), query, status]).toEqual([nameOf(route), query, 422]);
           }
         }

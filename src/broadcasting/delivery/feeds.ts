@@ -3,10 +3,11 @@ import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShut
 import { Outage } from '../../common/logging/outage.js';
 import { DatabaseListener } from '../../database/database-listener.js';
 import type { ChannelMessageResponse } from '../dto/channel-message.response.js';
-import { channelsOf, MESSAGES_TOPIC } from '../log/announcer.js';
+import { MESSAGES_TOPIC, readAnnouncement } from '../log/announcer.js';
 import { MessageLog } from '../log/message-log.js';
 import { sizeOf } from '../log/message-size.js';
 import { Publisher } from '../log/publisher.js';
+import { NodeService } from '../presence/node.service.js';
 import { Feed } from './feed.js';
 import { LocalAudience } from './local-audience.js';
 
@@ -47,11 +48,12 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
   constructor(
     private readonly log: MessageLog,
     private readonly audience: LocalAudience,
+    private readonly node: NodeService,
     listener: DatabaseListener,
     publisher: Publisher,
   ) {
     publisher.onCommit(({ message }) => this.offer(message));
-    listener.on(MESSAGES_TOPIC, (payload) => channelsOf(payload).forEach((channel) => this.check(channel)));
+    listener.on(MESSAGES_TOPIC, (payload) => this.hear(payload));
     listener.onResync(() => void this.compare());
   }
 
@@ -93,6 +95,12 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
       this.behind.add(feed);
       void this.pump();
     } else if (this.opening.has(channel)) this.movedMeanwhile.add(channel);
+  }
+
+  /** What this node has published it has delivered already. */
+  private hear(payload: string): void {
+    const { sender, channels } = readAnnouncement(payload);
+    if (sender !== this.node.id) for (const channel of channels) this.check(channel);
   }
 
   private begin(channel: string): Promise<Feed> {

@@ -12,6 +12,7 @@ import { PresenceService } from '../presence/presence.service.js';
 import type { Feed } from './feed.js';
 import { Feeds } from './feeds.js';
 import { HistoryLostError, PAGE, Replay } from './replay.js';
+import { SharedHistory } from './shared-history.js';
 import type { Subscriber } from './subscriber.js';
 import { Subscription } from './subscription.js';
 
@@ -41,6 +42,7 @@ export class SubscriptionsService {
   constructor(
     private readonly access: ChannelAccess,
     private readonly log: MessageLog,
+    private readonly history: SharedHistory,
     private readonly feeds: Feeds,
     private readonly presence: PresenceService,
     private readonly audiences: AudienceService,
@@ -127,7 +129,7 @@ export class SubscriptionsService {
     const { channel, subscriber } = subscription;
     const feed = subscription.feed as Feed;
     const isCurrent = after === undefined || (after === feed.position && (epoch ?? feed.epoch) === feed.epoch);
-    const page = isCurrent ? null : await this.log.read(channel.name, after, PAGE);
+    const page = isCurrent ? null : await this.history.read(channel.name, after, PAGE);
     const members = channel.kind === 'presence' ? await this.presence.members(channel.name, MEMBERS_MAX) : undefined;
     if (subscription.isEnded) throw new ChannelForbiddenError();
     // From here to the answer nothing is waited for: what comes after the answer goes on from it.

@@ -12,6 +12,7 @@ import {
   ServiceUnavailableError,
 } from '../../common/errors/errors.js';
 import type { AppConfig } from '../../config/app-config.js';
+import { HandshakeQueue } from './handshake-queue.js';
 import { originRule } from './origin-rule.js';
 
 type EngineRequest = IncomingMessage & { res?: ServerResponse };
@@ -29,7 +30,11 @@ export class RequestGuard {
   private readonly bodyTimeoutMs: number;
   private isClosing = false;
 
-  constructor(engine: Server['engine'], http: AppConfig['http']) {
+  constructor(
+    engine: Server['engine'],
+    private readonly handshakes: HandshakeQueue,
+    http: AppConfig['http'],
+  ) {
     this.isOriginAllowed = originRule(http);
     this.bodyTimeoutMs = http.requestTimeoutSeconds * 1000;
     // Unlike `allowRequest`, for each request: of a session that exists, and for its upgrade.
@@ -58,11 +63,24 @@ export class RequestGuard {
       if (request.method !== 'GET') this.limitBody(request);
     }
     const error = this.refusal(request);
-    if (!error) return next();
+    if (error) this.refuse(request, response, error);
+    // Whoever has a session already, and changes over from polling, has been through here.
+    else if (isUpgrade && !isOfSession(request))
+      this.handshakes.wait(request.socket, () => this.letIn(request, response, next));
+    else next();
+  }
+
+  private letIn(request: IncomingMessage, response: ServerResponse, next: () => void): void {
+    const error = this.refusal(request);
+    if (error) this.refuse(request, response, error);
+    else next();
+  }
+
+  private refuse(request: IncomingMessage, response: ServerResponse, error: AppError): void {
     const requestId = uuidv7();
     if (error instanceof ForbiddenError) this.tell(request, requestId);
-    if (isUpgrade) refuseUpgrade(request.socket, error, requestId);
-    else answer(response, error, requestId);
+    if (response instanceof ServerResponse) answer(response, error, requestId);
+    else refuseUpgrade(request.socket, error, requestId);
   }
 
   private refusal(request: IncomingMessage): AppError | null {
@@ -83,6 +101,8 @@ export class RequestGuard {
     this.logger.warn(`Refused a connection from a page of ${origin}, request ${requestId}`);
   }
 }
+
+const isOfSession = ({ url = '' }: IncomingMessage) => /[?&]sid=/.test(url);
 
 /** The body may still be on its way: then the connection is of no more use. */
 function answer(response: ServerResponse, error: AppError, requestId: string): void {

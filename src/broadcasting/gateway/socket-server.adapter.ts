@@ -1,3 +1,4 @@
+import type { Server as HttpServer } from 'node:http';
 import type { Socket as Connection } from 'node:net';
 import type { INestApplicationContext } from '@nestjs/common';
 import { IoAdapter } from '@nestjs/platform-socket.io';
@@ -9,6 +10,7 @@ import { errorBody } from '../../common/errors/error-body.js';
 import { RouteNotFoundError } from '../../common/errors/errors.js';
 import { withTimeout } from '../../common/limits/with-timeout.js';
 import type { AppConfig } from '../../config/app-config.js';
+import { HandshakeQueue } from './handshake-queue.js';
 import { RedisLink } from './redis-link.js';
 import { RequestGuard } from './request-guard.js';
 
@@ -41,7 +43,7 @@ export class SocketServerAdapter extends IoAdapter {
 
   override createIOServer(port: number, options?: ServerOptions): Server {
     const server = super.createIOServer(port, { ...options, ...this.serverOptions() } as ServerOptions);
-    this.guard = new RequestGuard(server.engine, this.config.http);
+    this.guard = new RequestGuard(server.engine, new HandshakeQueue(server.httpServer as HttpServer), this.config.http);
     server.use((_socket, next) => {
       const error = new RouteNotFoundError();
       next(Object.assign(new Error(error.message), { data: errorBody(error, uuidv7()) }));

@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
+import { NodeService } from '../presence/node.service.js';
 import { Publisher } from './publisher.js';
 
 export const MESSAGES_TOPIC = 'gatehouse_messages';
@@ -19,6 +20,7 @@ export class Announcer {
 
   constructor(
     @InjectDataSource() private readonly database: DataSource,
+    private readonly node: NodeService,
     publisher: Publisher,
   ) {
     publisher.onCommit(({ message }) => this.announce(message.channel));
@@ -33,7 +35,7 @@ export class Announcer {
     this.isAnnouncing = true;
     await new Promise((resolve) => setImmediate(resolve));
     while (this.moved.size > 0) {
-      const payloads = toPayloads(this.moved);
+      const payloads = toPayloads(this.node.id, this.moved);
       this.moved.clear();
       try {
         await this.database.query(`SELECT pg_notify('${MESSAGES_TOPIC}', payload) FROM unnest($1::text[]) payload`, [
@@ -47,16 +49,19 @@ export class Announcer {
   }
 }
 
-/** Channel names joined by spaces, which no name has. */
-function toPayloads(channels: Iterable<string>): string[] {
+/** The sender and the names of channels, with spaces between, which no name has. */
+function toPayloads(sender: string, channels: Iterable<string>): string[] {
   const payloads: string[] = [];
   for (const channel of channels) {
     const last = payloads.at(-1);
     if (last !== undefined && last.length + channel.length < PAYLOAD_MAX)
       payloads[payloads.length - 1] = `${last} ${channel}`;
-    else payloads.push(channel);
+    else payloads.push(`${sender} ${channel}`);
   }
   return payloads;
 }
 
-export const channelsOf = (payload: string): string[] => payload.split(' ');
+export function readAnnouncement(payload: string): { sender: string; channels: string[] } {
+  const [sender, ...channels] = payload.split(' ');
+  return { sender, channels };
+}
