@@ -87,6 +87,13 @@ describe('kill -9 of nodes while messages are published', () => {
     await Promise.all(victims.map((victim) => victim.start()));
   }
 
+  async function doRounds(): Promise<void> {
+    for (let round = 1; round <= ROUNDS; round++) {
+      await killNodes(round);
+      if (round % DATABASE_EVERY === 0) await killDatabase();
+    }
+  }
+
   const hasAll = ({ handled }: Reader) =>
     handled.channels.every((channel) => handled.count(channel) >= (logs.get(channel)?.items.length ?? 0));
 
@@ -125,10 +132,7 @@ describe('kill -9 of nodes while messages are published', () => {
     await until(() => away.handled.count('news') > 0, 'the first message');
     away.close();
 
-    for (let round = 1; round <= ROUNDS; round++) {
-      await killNodes(round);
-      if (round % DATABASE_EVERY === 0) await killDatabase();
-    }
+    await Promise.race([doRounds(), ...nodes.map(({ failure }) => failure)]);
 
     await Promise.all(publishers.map((publisher) => publisher.stop()));
     logs = new Map();

@@ -773,7 +773,7 @@ describe('slow readers', () => {
     expect(quick.sequences('flood')).toEqual(range(1, TOTAL));
     expect(quick.disconnections).toEqual([]);
     expect(most).toBeGreaterThan(BUFFER);
-    expect(most).toBeLessThan(2 * BUFFER);
+    expect(most).toBeLessThan(5 * BUFFER);
     expect(socket.rooms.has('messages:flood')).toBe(false);
     // Even if it never reads on.
     await cut;
@@ -815,12 +815,12 @@ describe('slow readers', () => {
     // A poll is answered, and none follows.
     (client.socket.io.engine.transport as any).doPoll = () => undefined;
     let most = 0;
-    for (let n = 1; n <= 60; n++) {
+    for (let n = 1; n <= 90; n++) {
       await publishMany(app, 'polled', 1, { bytes: MESSAGE });
       most = Math.max(most, waitingBytes(socket));
     }
     expect(most).toBeGreaterThan(BUFFER);
-    expect(most).toBeLessThan(2 * BUFFER);
+    expect(most).toBeLessThan(5 * BUFFER);
     expect(socket.rooms.has('messages:polled')).toBe(false);
     await cut;
   });

@@ -122,7 +122,7 @@ function behavesAsABus(open: () => Promise<Node[]>): void {
     await sendLast(nodes);
     for (const node of nodes) {
       expect(heardBy(node)).toEqual([sent]);
-      for (const emission of node.ear.emissions) expect(emission).toEqual(['news', 'message', { isVolatile: true }]);
+      for (const emission of node.ear.emissions) expect(emission).toEqual(['news', 'message', {}]);
     }
   });
 

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import http from 'node:http';
 import { Ajv } from 'ajv';
 import addFormatsModule from 'ajv-formats';
 import { AllowedMethods } from '../../src/server/errors/allowed-methods.js';
@@ -409,12 +411,16 @@ describe('access', () => {
         'POST /api/v1/broadcasting/auth': toChannel('auth', { channel_name: 'news', socket_id: 'x' }),
         'GET /api/v1/broadcasting/stats': toChannel('stats'),
         'POST /api/v1/broadcasting/stream/ticket': toChannel('stream/ticket'),
-        // It has no end.
         'GET /api/v1/broadcasting/stream': async ({ path }, who) => {
-          const response = await fetch(`${app.url}${path}?channel=news`, { headers: who?.auth });
-          if (response.ok) return { status: response.status, body: {}, text: (await response.body?.cancel()) ?? '' };
-          const text = await response.text();
-          return { status: response.status, body: JSON.parse(text), text };
+          const [response] = (await once(
+            http.get(`${app.url}${path}?channel=news`, { headers: who?.auth, agent: false }),
+            'response',
+          )) as [http.IncomingMessage];
+          const status = response.statusCode ?? 0;
+          // It has no end.
+          if (status === 200) response.destroy();
+          const text = status === 200 ? '' : (await response.toArray()).join('');
+          return { status, body: text ? JSON.parse(text) : {}, text };
         },
       } satisfies Record<string, Call>);
       expect(routes.map(nameOf).filter((name) => !calls[name])).toEqual([]);

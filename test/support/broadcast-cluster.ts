@@ -99,12 +99,18 @@ export class ClusterNode {
   kills = 0;
   /** Ends that nobody has asked for. */
   readonly faults: string[] = [];
+  /** Rejects at the first of those, for whoever waits for the node. */
+  readonly failure: Promise<never>;
+  private fail: (error: Error) => void = () => undefined;
 
   constructor(
     readonly name: string,
     readonly port: number,
     private readonly settings: () => Record<string, string>,
-  ) {}
+  ) {
+    this.failure = new Promise((_resolve, reject) => (this.fail = reject));
+    this.failure.catch(() => undefined);
+  }
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
@@ -120,8 +126,9 @@ export class ClusterNode {
     });
     this.program = program;
     void program.exit().then(({ code, signal }) => {
-      if (this.program === program)
-        this.faults.push(`${this.name} ended by itself, ${code ?? signal}: ${program.stderr}${program.stdout}`);
+      if (this.program !== program) return;
+      this.faults.push(`${this.name} ended by itself, ${code ?? signal}: ${program.stderr}${program.stdout}`);
+      this.fail(new Error(this.faults[0]));
     });
     await program.says(/listening on/);
   }

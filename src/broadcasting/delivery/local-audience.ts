@@ -8,8 +8,6 @@ export interface Emission {
   readonly part?: ChannelPart;
   /** The connections of this user are passed over. */
   readonly exceptUserId?: string;
-  /** What a reader that is busy may miss. */
-  readonly isVolatile?: boolean;
 }
 
 /** One kind of connection: sockets, event streams. Emitting costs one encoding, however many read. */

@@ -19,8 +19,8 @@ export class HistoryLostError extends Error {}
  * replay does not pile up here.
  */
 export class Replay {
-  /** What was sent since the subscriber was last waited for. */
-  private unsettled = 0;
+  /** What was sent since the subscriber was last waited for; it may be busy with other channels when this begins. */
+  private unsettled = Infinity;
 
   constructor(
     private readonly log: MessageLog,
@@ -34,11 +34,10 @@ export class Replay {
   async run(first: HistoryPage | null): Promise<void> {
     for (let page = first; ; page = await this.read()) {
       for (const message of page?.messages ?? []) {
-        this.send(message);
         if (this.unsettled > UNSETTLED_MAX) await this.settle();
+        this.send(message);
       }
-      if (page?.messages.length === PAGE) await this.settle();
-      else if (await this.meet()) return;
+      if ((page?.messages.length ?? 0) < PAGE && (await this.meet())) return;
       if (this.isOver) return;
     }
   }

@@ -12,6 +12,10 @@ export type EndReason =
   | 'rate_limited'
   | 'subscription_failed';
 
+/** Much at once makes no slow reader: one is cut who is behind by `SOCKET_BUFFER` for so long, or by so many times as much. */
+export const SLOW_PATIENCE_MS = 1_000;
+export const SLOW_FACTOR = 4;
+
 /** Something that takes what channels bring: a socket, an event stream. */
 export interface Subscriber {
   readonly id: string;

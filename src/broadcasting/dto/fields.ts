@@ -9,3 +9,6 @@ export const ChannelField = (example = 'news') =>
     IsString(),
     Matches(CHANNEL_NAME_PATTERN, { message: '$property must be 1 to 128 of A-Z a-z 0-9 _ . : -' }),
   );
+
+/** Fifteen digits: what a query string may say, and more than any channel will have. */
+export const SEQUENCE_MAX = 999_999_999_999_999;

@@ -1,6 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { QueryIntegerField } from '../../common/validation/fields.js';
-import { ChannelField } from './fields.js';
+import { ChannelField, SEQUENCE_MAX } from './fields.js';
 import { ChannelMessageResponse } from './channel-message.response.js';
 
 const LIMIT_DEFAULT = 50;
@@ -10,7 +10,7 @@ export class HistoryQuery {
   @ChannelField()
   channel!: string;
 
-  @QueryIntegerField(0, Number.MAX_SAFE_INTEGER, { default: 0, description: 'What follows this sequence' })
+  @QueryIntegerField(0, SEQUENCE_MAX, { default: 0, description: 'What follows this sequence' })
   after: number = 0;
 
   @QueryIntegerField(1, LIMIT_MAX, { default: LIMIT_DEFAULT })

@@ -1,7 +1,7 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsInt, IsUUID, Max, Min } from 'class-validator';
 import { Optional, SecretField } from '../../common/validation/fields.js';
-import { ChannelField } from '../dto/fields.js';
+import { ChannelField, SEQUENCE_MAX } from '../dto/fields.js';
 import { ChannelMessageResponse } from '../dto/channel-message.response.js';
 import { MemberResponse } from '../dto/subscription.response.js';
 import type { EndReason } from '../delivery/subscriber.js';
@@ -13,7 +13,7 @@ export class SubscribeDto {
   @ApiPropertyOptional({
     type: 'integer',
     minimum: 0,
-    maximum: Number.MAX_SAFE_INTEGER,
+    maximum: SEQUENCE_MAX,
     example: 41,
     description:
       'The sequence of the last message that you have handled: what follows it is sent. Without it, what is published from now on',
@@ -21,7 +21,7 @@ export class SubscribeDto {
   @Optional()
   @IsInt()
   @Min(0)
-  @Max(Number.MAX_SAFE_INTEGER)
+  @Max(SEQUENCE_MAX)
   after?: number;
 
   @ApiPropertyOptional({

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import type { Socket } from 'socket.io';
 import type { AccessClaims } from '../../common/auth/access-claims.js';
 import type { CallerCarrier } from '../../common/auth/caller.js';
@@ -36,6 +36,7 @@ export class SocketConnection implements LiveConnection {
   /** What is asked of one channel is done in the order in which it was asked. */
   readonly turns = new Turns();
   private isEnded = false;
+  private turn = Promise.resolve();
   /** Not the socket's: that is what the last event's check has found. */
   private admitted: Principal;
   private expiry: NodeJS.Timeout | null = null;
@@ -91,13 +92,15 @@ export class SocketConnection implements LiveConnection {
     void this.socket.leave(roomOf(channel, 'presence'));
   }
 
-  async drained(): Promise<void> {
-    // Neither transport tells when bytes have left, but each knows how many have not.
-    while (this.isOpen && this.waitingBytes() > this.bufferBytes / 4) await delay(DRAIN_POLL_MS);
+  /** One after the other: each has sent something before the next looks whether there is room. */
+  drained(): Promise<void> {
+    this.turn = this.turn.then(() => this.waitForRoom());
+    return this.turn;
   }
 
-  isTooSlow(): boolean {
-    return this.waitingBytes() > this.bufferBytes;
+  /** By how many times what may wait for it the reader is behind. */
+  lag(): number {
+    return this.waitingBytes() / this.bufferBytes;
   }
 
   end(reason: EndReason): void {
@@ -118,6 +121,12 @@ export class SocketConnection implements LiveConnection {
   close(): void {
     this.isEnded = true;
     if (this.expiry) clearTimeout(this.expiry);
+  }
+
+  private async waitForRoom(): Promise<void> {
+    await nextTurn();
+    // Neither transport tells when bytes have left, but each knows how many have not.
+    while (this.isOpen && this.waitingBytes() > this.bufferBytes / 4) await delay(DRAIN_POLL_MS);
   }
 
   /** What has been sent and has not left this process. */

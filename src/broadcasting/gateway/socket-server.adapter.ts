@@ -15,6 +15,7 @@ import { RedisLink } from './redis-link.js';
 import { RequestGuard } from './request-guard.js';
 
 type Config = Pick<AppConfig, 'http' | 'broadcasting'>;
+type EngineSocket = Socket['conn'];
 type Ack = (response: unknown) => void;
 
 /** A client that joins no namespace in this time is no client. */
@@ -25,6 +26,20 @@ const PING_TIMEOUT_MS = 20_000;
 const FRAME_BYTES_MAX = 256 * 1024;
 /** For the goodbyes of WebSockets at shutdown; a client that has gone away never answers. */
 const GOODBYE_MS = 1_000;
+
+/** Of one connection: a client asks for one namespace, and asks again after a refusal at most. */
+const CONNECTS_MAX = 10;
+/** Of Socket.IO's protocol, within a message of Engine.IO's. */
+const CONNECT = '0';
+
+/** Asking to be let in costs the asker nothing, and is possible before anybody is known. */
+function limitConnects(connection: EngineSocket): void {
+  let connects = 0;
+  connection.on('packet', ({ type, data }: { type: string; data?: unknown }) => {
+    if (type === 'message' && typeof data === 'string' && data.startsWith(CONNECT) && ++connects > CONNECTS_MAX)
+      connection.close(true);
+  });
+}
 
 /** Socket.IO as this program runs it, on the HTTP server of the application. */
 export class SocketServerAdapter extends IoAdapter {
@@ -48,6 +63,7 @@ export class SocketServerAdapter extends IoAdapter {
       const error = new RouteNotFoundError();
       next(Object.assign(new Error(error.message), { data: errorBody(error, uuidv7()) }));
     });
+    server.engine.on('connection', limitConnects);
     server.httpServer.on('upgrade', (_request: unknown, connection: Connection) => this.track(connection));
     return server;
   }

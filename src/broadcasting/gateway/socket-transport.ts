@@ -3,7 +3,8 @@ import type { Namespace } from 'socket.io';
 import { AppConfig } from '../../config/app-config.js';
 import { type Emission, LocalAudience, type Transport } from '../delivery/local-audience.js';
 import { sizeOf } from '../log/message-size.js';
-import { type GatehouseSocket, roomOf, userRoomOf } from './socket-connection.js';
+import { SLOW_FACTOR, SLOW_PATIENCE_MS } from '../delivery/subscriber.js';
+import { type GatehouseSocket, roomOf, type SocketConnection, userRoomOf } from './socket-connection.js';
 
 const CHECK_MS = 1_000;
 
@@ -11,8 +12,10 @@ const CHECK_MS = 1_000;
 @Injectable()
 export class SocketTransport implements Transport, OnApplicationShutdown {
   private namespace: Namespace | null = null;
-  /** What each channel has sent since its readers were looked at. */
+  /** What each room has been sent since its sockets were looked at. */
   private readonly unchecked = new Map<string, number>();
+  /** Readers with more before them than may wait. */
+  private readonly behindSince = new Map<SocketConnection, number>();
   private timer: NodeJS.Timeout | null = null;
 
   constructor(
@@ -31,36 +34,49 @@ export class SocketTransport implements Transport, OnApplicationShutdown {
     if (this.timer) clearInterval(this.timer);
   }
 
-  emit(channel: string, event: string, payload: object, { part, exceptUserId, isVolatile }: Emission): void {
+  emit(channel: string, event: string, payload: object, { part, exceptUserId }: Emission): void {
     if (!this.namespace) return;
-    let target = this.namespace.local.to(roomOf(channel, part));
+    const room = roomOf(channel, part);
+    let target = this.namespace.local.to(room);
     if (exceptUserId !== undefined) target = target.except(userRoomOf(exceptUserId));
-    if (isVolatile) target = target.volatile;
     target.emit(event, payload);
-    this.checkAfter(channel, sizeOf(payload));
+    this.checkAfter(room, sizeOf(payload));
   }
 
   /** What waits for one reader stays bounded however fast a channel is. */
-  private checkAfter(channel: string, size: number): void {
-    const unchecked = (this.unchecked.get(channel) ?? 0) + size;
-    if (unchecked < this.config.broadcasting.bufferBytes / 4) {
-      this.unchecked.set(channel, unchecked);
-      return;
-    }
-    this.unchecked.delete(channel);
+  private checkAfter(room: string, size: number): void {
+    const unchecked = (this.unchecked.get(room) ?? 0) + size;
+    this.unchecked.set(room, unchecked);
+    if (unchecked < this.config.broadcasting.bufferBytes / 4) return;
+    this.unchecked.delete(room);
     // Nothing leaves the process in the turn in which it is emitted.
-    setImmediate(() => {
-      for (const id of this.namespace?.adapter.rooms.get(roomOf(channel)) ?? []) this.check(id);
-    });
+    setImmediate(() => this.checkRoom(room));
   }
 
   private checkAll(): void {
+    for (const room of this.unchecked.keys()) this.checkRoom(room);
     this.unchecked.clear();
-    for (const id of this.namespace?.sockets.keys() ?? []) this.check(id);
+    for (const connection of this.behindSince.keys()) this.check(connection);
   }
 
-  private check(id: string): void {
-    const { connection } = (this.namespace?.sockets.get(id) as GatehouseSocket | undefined)?.data ?? {};
-    if (connection?.isOpen && connection.isTooSlow()) connection.end('slow_reader');
+  private checkRoom(room: string): void {
+    for (const id of this.namespace?.adapter.rooms.get(room) ?? []) {
+      const socket = this.namespace?.sockets.get(id) as GatehouseSocket | undefined;
+      if (socket) this.check(socket.data.connection);
+    }
+  }
+
+  private check(connection: SocketConnection): void {
+    const lag = connection.isOpen ? connection.lag() : 0;
+    if (lag <= 1) {
+      this.behindSince.delete(connection);
+      return;
+    }
+    const now = Date.now();
+    const since = this.behindSince.get(connection) ?? now;
+    this.behindSince.set(connection, since);
+    if (lag <= SLOW_FACTOR && now - since < SLOW_PATIENCE_MS) return;
+    this.behindSince.delete(connection);
+    connection.end('slow_reader');
   }
 }

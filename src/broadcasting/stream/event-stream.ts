@@ -4,7 +4,7 @@ import type { AccessClaims } from '../../common/auth/access-claims.js';
 import type { Principal } from '../../common/auth/principal.js';
 import type { LiveConnection } from '../connections/live-connections.js';
 import type { ChannelPart } from '../delivery/local-audience.js';
-import type { EndReason } from '../delivery/subscriber.js';
+import { type EndReason, SLOW_FACTOR, SLOW_PATIENCE_MS } from '../delivery/subscriber.js';
 import { PING, RETRY, toChannelFrame, toFrame } from './frame.js';
 import type { StreamTransport } from './stream-transport.js';
 
@@ -85,7 +85,8 @@ export class EventStream implements LiveConnection {
   deliver(frame: Buffer): void {
     if (!this.isOpen) return;
     this.response.write(frame);
-    if (this.isTooFarBehind) this.watch();
+    if (this.lag > SLOW_FACTOR) setImmediate(() => this.endWhenFarBehind());
+    else if (this.lag > 1) this.watch();
   }
 
   join(channel: string, part: ChannelPart): void {
@@ -120,18 +121,24 @@ export class EventStream implements LiveConnection {
     this.response.once('close', () => clearTimeout(cut));
   }
 
-  private get isTooFarBehind(): boolean {
-    return this.response.writableLength > this.parts.bufferBytes + this.replayedBytes;
+  /** By how many times what may wait for it the reader is behind. */
+  private get lag(): number {
+    return (this.response.writableLength - this.replayedBytes) / this.parts.bufferBytes;
   }
 
-  /** Looks again when the system has had its chance to take what was written in one turn: a burst alone makes no slow reader. */
+  /** Nothing leaves the process in the turn in which it is written. */
+  private endWhenFarBehind(): void {
+    if (this.isOpen && this.lag > SLOW_FACTOR) this.end('slow_reader');
+  }
+
+  /** Looks again when the reader has had time to take what came at once. */
   private watch(): void {
     if (this.isWatched) return;
     this.isWatched = true;
-    setImmediate(() => {
+    setTimeout(() => {
       this.isWatched = false;
-      if (this.isOpen && this.isTooFarBehind) this.end('slow_reader');
-    });
+      if (this.isOpen && this.lag > 1) this.end('slow_reader');
+    }, SLOW_PATIENCE_MS).unref();
   }
 
   /** Where bytes are waiting, one more says nothing. */

@@ -14,13 +14,12 @@ export class StreamTransport implements Transport {
     audience.add(this);
   }
 
-  emit(channel: string, event: string, payload: object, { part, exceptUserId, isVolatile }: Emission): void {
+  emit(channel: string, event: string, payload: object, { part, exceptUserId }: Emission): void {
     const readers = this.streams.get(keyOf(channel, part));
     if (!readers) return;
     const frame = toChannelFrame(event, payload);
     for (const stream of readers) {
-      if (stream.principal.id === exceptUserId || (isVolatile && stream.isBusy)) continue;
-      stream.deliver(frame);
+      if (stream.principal.id !== exceptUserId) stream.deliver(frame);
     }
   }
 

@@ -1,13 +1,13 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { IsString, IsUUID } from 'class-validator';
 import { Optional, QueryIntegerField } from '../../common/validation/fields.js';
-import { ChannelField } from '../dto/fields.js';
+import { ChannelField, SEQUENCE_MAX } from '../dto/fields.js';
 
 export class StreamQuery {
   @ChannelField()
   channel!: string;
 
-  @QueryIntegerField(0, Number.MAX_SAFE_INTEGER, {
+  @QueryIntegerField(0, SEQUENCE_MAX, {
     description: 'Begins with what follows this sequence; a `Last-Event-ID` counts for more',
   })
   after?: number;

@@ -128,7 +128,7 @@ export class PostgresBus extends VolatileBus implements OnModuleInit, BeforeAppl
   }
 
   private emit(message: ChannelMessageResponse): void {
-    this.audience.emit(message.channel, 'message', message, { isVolatile: true });
+    this.audience.emit(message.channel, 'message', message);
   }
 
   private sweep(): Promise<unknown> {

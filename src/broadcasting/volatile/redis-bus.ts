@@ -39,6 +39,6 @@ export class RedisBus extends VolatileBus {
   }
 
   private emit(message: ChannelMessageResponse): void {
-    this.audience.emit(message.channel, 'message', message, { isVolatile: true });
+    this.audience.emit(message.channel, 'message', message);
   }
 }
