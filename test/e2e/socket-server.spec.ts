@@ -347,6 +347,19 @@ describe('the Socket.IO server', () => {
     );
   });
 
+  describe('asking to be let in', () => {
+    it('has an end on each connection', async () => {
+      const port = await start();
+      const sid = await openSession(port);
+      const askTimes = (times: number) =>
+        ask(port, `${PATH}polling&sid=${sid}`, { method: 'POST' }, Array(times).fill('40/broadcasting,').join('\x1e'));
+      expect(await askTimes(10)).toMatchObject({ status: 200 });
+      expect(await ask(port, `${PATH}polling&sid=${sid}`)).toMatchObject({ status: 200 });
+      await askTimes(1);
+      expect(await ask(port, `${PATH}polling&sid=${sid}`)).toMatchObject({ status: 400 });
+    });
+  });
+
   describe('messages', () => {
     it.each([
       ['one value', 'echo', [{ a: 1 }], { ok: true, data: { a: 1 } }],
