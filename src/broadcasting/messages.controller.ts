@@ -45,7 +45,8 @@ export class MessagesController {
   @Get()
   @ApiOperation({
     summary: "A channel's messages",
-    description: 'What follows the sequence `after`, oldest first. For readers of the channel.',
+    description:
+      'What follows the sequence `after`, oldest first; go on from the last `sequence`. Large messages make shorter pages (2 MiB). For readers of the channel.',
   })
   @ApiOkResponse({ type: HistoryResponse })
   @ApiErrors(403)

@@ -19,6 +19,8 @@ import { Publisher } from './log/publisher.js';
 import { VolatileBus } from './volatile/volatile-bus.js';
 
 export const DATA_BYTES_MAX = 64 * 1024;
+/** A page of large messages is shorter than it may be; clients go on from its last sequence anyhow. */
+const PAGE_BYTES_MAX = 2 * 1024 * 1024;
 
 export interface NewMessage {
   readonly channel: string;
@@ -56,7 +58,7 @@ export class MessagesService {
     const channel = parseChannelName(name);
     if (!channel) throw new InvalidChannelError();
     if (!(await this.access.mayRead(caller, channel))) throw new ChannelForbiddenError();
-    return this.log.read(name, after, limit);
+    return this.log.read(name, after, { messages: limit, bytes: PAGE_BYTES_MAX });
   }
 
   private async publishDurable(

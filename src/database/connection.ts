@@ -1,3 +1,4 @@
+import pg from 'pg';
 import type { DataSourceOptions } from 'typeorm';
 import { SnakeCaseNamingStrategy } from './naming-strategy.js';
 
@@ -21,6 +22,17 @@ export function pgConfig(connection: Connection) {
     : { ...connection, connectionTimeoutMillis: CONNECT_TIMEOUT_MS };
 }
 
+/**
+ * A server that dies may say so in the very moment in which a connection is made, when the pool no longer listens for errors and TypeORM
+ * does not yet: nobody would catch it. The query that follows fails all the same.
+ */
+class PooledClient extends pg.Client {
+  constructor(config?: pg.ClientConfig) {
+    super(config);
+    this.on('error', () => undefined);
+  }
+}
+
 export function dataSourceOptions(connection: Connection, poolSize: number): DataSourceOptions {
   const { user, ...parts } = 'url' in connection ? { user: undefined, ...connection } : connection;
   return {
@@ -34,6 +46,7 @@ export function dataSourceOptions(connection: Connection, poolSize: number): Dat
     applicationName: 'gatehouse',
     poolSize,
     extra: {
+      Client: PooledClient,
       statement_timeout: STATEMENT_TIMEOUT_MS,
       idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Principal } from '../../common/auth/principal.js';
 import type { ChannelName } from './channel-name.js';
-import { ChannelsRepository } from './channels.repository.js';
+import { ChannelsRepository, type Membership } from './channels.repository.js';
 
 /** Who may read and who may publish. */
 @Injectable()
@@ -28,4 +28,13 @@ export class ChannelAccess {
     const policy = await this.channels.findPublishPolicy(channel.name);
     return policy === 'members' && this.mayRead(caller, channel);
   }
+
+  /** Of readers of private-<name> channels, those who are no members any more. */
+  async withoutMembership(readers: readonly Membership[]): Promise<Membership[]> {
+    if (readers.length === 0) return [];
+    const members = new Set((await this.channels.findMemberships(readers)).map(keyOf));
+    return readers.filter((reader) => !members.has(keyOf(reader)));
+  }
 }
+
+const keyOf = ({ userId, channel }: Membership) => `${userId} ${channel}`;

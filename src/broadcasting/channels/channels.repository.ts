@@ -13,11 +13,20 @@ export interface ChannelSettings {
   readonly retentionCount?: number | null;
 }
 
+/** A user in a private-<name> channel. */
+export interface Membership {
+  readonly userId: string;
+  readonly channel: string;
+}
+
 /** Whose list of channels. */
 export interface Reader {
   readonly id: string;
   readonly role: Role;
 }
+
+/** More than any channel has of messages. */
+const EPOCH_LEAP = 1_000_000_000;
 
 @Injectable()
 export class ChannelsRepository {
@@ -43,10 +52,17 @@ export class ChannelsRepository {
     return channel?.epoch ?? this.nextEpoch();
   }
 
+  /** Sequences leap besides, so that a position of before is recognised by those, too, who do not tell its epoch. */
   async renewEpochs(): Promise<void> {
-    await this.rows.query(
-      `WITH log AS (UPDATE broadcast_log SET epoch = gen_random_uuid()) UPDATE channels SET epoch = gen_random_uuid()`,
-    );
+    await this.rows.manager.transaction(async (tx) => {
+      await tx.query('SET LOCAL statement_timeout = 0');
+      await tx.query('UPDATE broadcast_log SET epoch = gen_random_uuid()');
+      await tx.query(
+        `UPDATE channels SET epoch = gen_random_uuid(), first_sequence = first_sequence + $1, last_sequence = last_sequence + $1`,
+        [EPOCH_LEAP],
+      );
+      await tx.query('UPDATE messages SET sequence = sequence + $1', [EPOCH_LEAP]);
+    });
   }
 
   async isMember(name: string, userId: string): Promise<boolean> {
@@ -55,6 +71,15 @@ export class ChannelsRepository {
       [name, userId],
     );
     return found.length > 0;
+  }
+
+  /** Those of the memberships that there are. */
+  findMemberships(wanted: readonly Membership[]): Promise<Membership[]> {
+    return this.rows.query<Membership[]>(
+      `SELECT w.user_id AS "userId", w.channel FROM unnest($1::uuid[], $2::text[]) w (user_id, channel)
+       JOIN channels c ON c.name = w.channel JOIN channel_members m ON m.channel_id = c.id AND m.user_id = w.user_id`,
+      [wanted.map(({ userId }) => userId), wanted.map(({ channel }) => channel)],
+    );
   }
 
   /** Makes the channel if need be; `null` for the channel of a user who does not exist. */

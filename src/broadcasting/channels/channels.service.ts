@@ -101,10 +101,10 @@ export class ChannelsService {
     ]);
     const byName = new Map(used.map((channel) => [channel.name, channel]));
     return parsed.map(({ name, kind }) => ({
-      ...this.settingsOf(byName.get(name), epoch),
       name,
       kind,
       subscribers: subscribers.get(name) ?? 0,
+      ...this.settingsOf(byName.get(name), epoch),
       ...(kind === 'presence' && { members: members.get(name) ?? [] }),
     }));
   }

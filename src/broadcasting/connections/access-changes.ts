@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { SessionsService } from '../../auth/sessions/sessions.service.js';
 import { DatabaseListener } from '../../database/database-listener.js';
@@ -8,6 +9,9 @@ const TOPIC = 'gatehouse_access';
 /** A handshake takes less; what was announced before it began is in the database's answer to it. */
 const REMEMBERED_MS = 60_000;
 const RECHECKED_AT_ONCE = 1_000;
+/** Whoever could not be checked for so long has to come back, and is checked then. */
+const RECHECK_ATTEMPTS = 15;
+const RECHECK_PAUSE_MS = 1_000;
 
 /** The reasons by which the database announces an end. What says more about it goes first when one change has several. */
 const REASONS: Record<string, EndReason> = {
@@ -35,7 +39,7 @@ type MembershipListener = (userId: string, channel: string) => void;
 export class AccessChanges {
   private readonly logger = new Logger(AccessChanges.name);
   private readonly membershipListeners: MembershipListener[] = [];
-  private readonly resyncListeners: (() => void)[] = [];
+  private readonly resyncListeners: (() => Promise<void>)[] = [];
   private arrived: Change[] = [];
   /** What was announced lately, in its order, for connections that were still being let in. */
   private remembered: (Change & { readonly at: number; readonly mark: number })[] = [];
@@ -55,8 +59,8 @@ export class AccessChanges {
     this.membershipListeners.push(listener);
   }
 
-  /** Called when announcements may have been missed. */
-  onResync(listener: () => void): void {
+  /** Called when announcements may have been missed, and again if it fails. */
+  onResync(listener: () => Promise<void>): void {
     this.resyncListeners.push(listener);
   }
 
@@ -102,24 +106,41 @@ export class AccessChanges {
   private resync(): void {
     this.resyncMark = ++this.lastMark;
     void this.recheck([...this.connections.all()]);
-    for (const listener of this.resyncListeners) listener();
+    for (const listener of this.resyncListeners) void this.persist(listener, () => this.connections.all());
+  }
+
+  private recheck(connections: LiveConnection[]): Promise<void> {
+    return this.persist(
+      () => this.check(connections),
+      () => connections,
+    );
+  }
+
+  /** What was missed is not known: a connection that cannot be checked is not left open. */
+  private async persist(check: () => Promise<void>, concerned: () => Iterable<LiveConnection>): Promise<void> {
+    for (let attempt = 1; attempt <= RECHECK_ATTEMPTS; attempt++) {
+      try {
+        return await check();
+      } catch (error) {
+        if (attempt === 1)
+          this.logger.warn(`Live connections could not be checked, trying again: ${(error as Error).message}`);
+        await delay(RECHECK_PAUSE_MS, undefined, { ref: false });
+      }
+    }
+    this.logger.warn('Live connections that could not be checked have to come back');
+    for (const connection of [...concerned()]) connection.end('subscription_failed');
   }
 
   /** Asks the database about every one of them. */
-  private async recheck(connections: LiveConnection[]): Promise<void> {
-    try {
-      for (let at = 0; at < connections.length; at += RECHECKED_AT_ONCE) {
-        const some = connections.slice(at, at + RECHECKED_AT_ONCE);
-        const roles = await this.sessions.rolesOf(some.map(({ claims }) => claims.sid));
-        for (const connection of some) {
-          const role = roles.get(connection.claims.sid);
-          if (role === undefined) connection.end('logged_out');
-          else if (role !== connection.principal.role) connection.end('role_changed');
-        }
+  private async check(connections: readonly LiveConnection[]): Promise<void> {
+    for (let at = 0; at < connections.length; at += RECHECKED_AT_ONCE) {
+      const some = connections.slice(at, at + RECHECKED_AT_ONCE);
+      const roles = await this.sessions.rolesOf(some.map(({ claims }) => claims.sid));
+      for (const connection of some) {
+        const role = roles.get(connection.claims.sid);
+        if (role === undefined) connection.end('logged_out');
+        else if (role !== connection.principal.role) connection.end('role_changed');
       }
-    } catch (error) {
-      // The connection to the database has broken again: the next one checks again.
-      this.logger.warn(`Live connections could not be checked: ${(error as Error).message}`);
     }
   }
 }

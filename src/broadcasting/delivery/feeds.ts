@@ -13,9 +13,9 @@ import { LocalAudience } from './local-audience.js';
 
 /** A missed notification is made up for after so long at most. */
 const COMPARE_MS = 1_000;
-/** Of one look at the log: so many channels, so many messages of each. Together at most 64 MB of the largest messages. */
+/** Of one look at the log: so many channels, and so much of each. */
 const CHANNELS_MAX = 20;
-const MESSAGES_MAX = 50;
+const PAGE = { messages: 50, bytes: 256 * 1024 };
 const POSITIONS_MAX = 5_000;
 /** Delivered in one turn of the event loop. */
 const BURST_MAX = 256 * 1024;
@@ -149,27 +149,26 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
   private async catchUp(feeds: readonly Feed[]): Promise<void> {
     // Taken off before the look: what comes after it is a reason for another one.
     for (const feed of feeds) this.behind.delete(feed);
-    let messages: ChannelMessageResponse[];
+    let found: Awaited<ReturnType<MessageLog['readAfter']>>;
     try {
-      messages = await this.log.readAfter(feeds.map(positionOf), MESSAGES_MAX);
+      found = await this.log.readAfter(feeds.map(positionOf), PAGE);
     } catch (error) {
       for (const feed of feeds) if (!feed.isEnded) this.behind.add(feed);
       throw error;
     }
-    const counts = new Map<Feed, number>();
     let size = 0;
-    for (const message of messages) {
+    for (const message of found.messages) {
       const feed = this.feeds.get(message.channel);
       if (!feed) continue;
       if (!feed.deliver(message)) this.reset(feed);
-      counts.set(feed, (counts.get(feed) ?? 0) + 1);
       size += sizeOf(message);
       if (size < BURST_MAX) continue;
       // Readers get their chance to take it.
       size = 0;
       await nextTurn();
     }
-    for (const [feed, count] of counts) if (count === MESSAGES_MAX && !feed.isEnded) this.behind.add(feed);
+    for (const feed of feeds)
+      if (!feed.isEnded && feed.position < (found.lastSequences.get(feed.channel) ?? 0)) this.behind.add(feed);
   }
 
   /** Finds the channels that have moved without our being told. */

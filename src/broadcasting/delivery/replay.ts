@@ -4,8 +4,8 @@ import { sizeOf } from '../log/message-size.js';
 import type { Feeds } from './feeds.js';
 import type { Subscription } from './subscription.js';
 
-/** Messages of one look at the log. */
-export const PAGE = 100;
+/** Of one look at the log. */
+export const PAGE = { messages: 100, bytes: 512 * 1024 };
 
 /** So much is sent before the subscriber is waited for. */
 const UNSETTLED_MAX = 64 * 1024;
@@ -37,7 +37,7 @@ export class Replay {
         if (this.unsettled > UNSETTLED_MAX) await this.settle();
         this.send(message);
       }
-      if ((page?.messages.length ?? 0) < PAGE && (await this.meet())) return;
+      if ((page?.messages.length ?? 0) < PAGE.messages && (await this.meet())) return;
       if (this.isOver) return;
     }
   }

@@ -52,7 +52,7 @@ export class SubscriptionsService {
   ) {
     feeds.onReset((channel) => this.endReaders(channel));
     accessChanges.onMembershipLost((userId, channel) => this.expel(userId, channel));
-    accessChanges.onResync(() => void this.recheckMembers());
+    accessChanges.onResync(() => this.recheckMembers());
   }
 
   /**
@@ -181,11 +181,11 @@ export class SubscriptionsService {
 
   /** After announcements may have been missed. */
   private async recheckMembers(): Promise<void> {
-    const reading = [...this.subscriptions.values()].flatMap((own) => [...own]);
-    for (const { subscriber, channel } of reading.filter((subscription) => subscription.channel.kind === 'private')) {
-      const mayRead = await this.access.mayRead(subscriber.principal, channel).catch(() => true);
-      if (!mayRead) this.expel(subscriber.principal.id, channel.name);
-    }
+    const reading = [...this.subscriptions.values()]
+      .flatMap((own) => [...own])
+      .filter(({ channel, subscriber }) => channel.kind === 'private' && subscriber.principal.role !== 'admin')
+      .map(({ channel, subscriber }) => ({ channel: channel.name, userId: subscriber.principal.id }));
+    for (const { userId, channel } of await this.access.withoutMembership(reading)) this.expel(userId, channel);
   }
 
   private expel(userId: string, channel: string): void {

@@ -1,4 +1,4 @@
-import { UseFilters } from '@nestjs/common';
+import { Logger, UseFilters } from '@nestjs/common';
 import {
   Ack,
   ConnectedSocket,
@@ -37,7 +37,7 @@ import {
   UnsubscribeDto,
 } from './events.dto.js';
 import { type GatehouseSocket, SocketConnection, userRoomOf } from './socket-connection.js';
-import { connectError, SocketErrorFilter, socketErrorBody } from './socket-errors.js';
+import { connectError, refusedOf, SocketErrorFilter, socketErrorBody } from './socket-errors.js';
 import { SocketHandshake } from './socket-handshake.js';
 import { SocketTransport } from './socket-transport.js';
 
@@ -52,6 +52,7 @@ export const NAMESPACE = '/broadcasting';
 @Authenticated()
 @UseFilters(SocketErrorFilter)
 export class BroadcastingGateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDisconnect {
+  private readonly logger = new Logger(BroadcastingGateway.name);
   private readonly rate: FixedWindowCounter;
 
   constructor(
@@ -94,8 +95,15 @@ export class BroadcastingGateway implements OnGatewayInit, OnGatewayConnection, 
     this.accessChanges.follow(connection, socket.data.accessMark);
   }
 
-  handleDisconnect(socket: GatehouseSocket): void {
-    const { connection } = socket.data;
+  handleDisconnect(socket: GatehouseSocket, reason?: string): void {
+    const { connection, address } = socket.data;
+    this.logger.log({
+      message: 'socket',
+      reason,
+      duration_ms: Date.now() - socket.handshake.issued,
+      ip: address,
+      user_id: connection.principal.id,
+    });
     connection.close();
     this.subscriptions.removeAll(connection);
     this.connections.remove(connection);
@@ -167,7 +175,8 @@ export class BroadcastingGateway implements OnGatewayInit, OnGatewayConnection, 
       if (!EVENTS.has(packet[0] as string)) throw new UnknownEventError();
       refuseUnlikeJson(packet.slice(1));
     } catch (error) {
-      if (typeof acknowledge === 'function') acknowledge({ ok: false, error: socketErrorBody(error) });
+      if (typeof acknowledge === 'function')
+        acknowledge({ ok: false, error: socketErrorBody(error, refusedOf(String(packet[0]), socket)) });
       return;
     }
     const channel = (packet[1] as { channel?: unknown } | null | undefined)?.channel;
@@ -195,7 +204,7 @@ function takeTurn(connection: SocketConnection, channel: string, packet: Event, 
  * need only come again, which the library does by itself if the connection breaks.
  */
 function refuse(socket: GatehouseSocket, error: unknown, next: (error: Error) => void): void {
-  const refusal = connectError(error);
+  const refusal = connectError(error, socket);
   if (refusal.data.code >= 500) socket.conn.close();
   else next(refusal);
 }

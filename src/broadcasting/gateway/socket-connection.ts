@@ -12,6 +12,7 @@ import type { EndReason } from '../delivery/subscriber.js';
 export interface SocketData extends Required<CallerCarrier> {
   principal: Principal;
   accessClaims: AccessClaims;
+  address: string;
   /** Of `AccessChanges`, from before the credentials were checked. */
   accessMark: number;
   /** Of `LiveConnections`: it is kept until the connection is there. */

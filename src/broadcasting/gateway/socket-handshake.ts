@@ -33,15 +33,17 @@ export class SocketHandshake {
 
   /** @throws NotAuthenticatedError, InvalidCredentialsError, TooManyConnectionsError, TooManyRequestsError */
   async admit(socket: Socket): Promise<void> {
+    const address = proxyAddr(socket.request, this.trust);
+    Object.assign(socket.data as object, { address });
     const token = tokenOf(socket);
     const accessMark = this.accessChanges.mark();
     const identity = await this.identify(token);
     if (!identity) {
-      this.countRefusal(socket);
+      this.countRefusal(address);
       throw token === null ? new NotAuthenticatedError() : new InvalidCredentialsError();
     }
     const givePlaceBack = this.connections.reserve(identity.principal.id);
-    const data: Omit<SocketData, 'connection'> = { ...identity, accessMark, givePlaceBack };
+    const data: Omit<SocketData, 'connection' | 'address'> = { ...identity, accessMark, givePlaceBack };
     Object.assign(socket.data as object, data);
   }
 
@@ -63,9 +65,9 @@ export class SocketHandshake {
   }
 
   /** As for requests without a valid token: so many an address. Nobody with a good one is kept out by others at the same address. */
-  private countRefusal({ request }: Socket): void {
+  private countRefusal(address: string): void {
     const { isEnabled, anonymous } = this.config.rateLimits;
-    const { hits, endsAt } = this.refusals.hit(normalizeIp(proxyAddr(request, this.trust)));
+    const { hits, endsAt } = this.refusals.hit(normalizeIp(address));
     if (isEnabled && hits > anonymous.count)
       throw new TooManyRequestsError(
         'Too many requests. Please try again later.',

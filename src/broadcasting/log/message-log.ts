@@ -40,8 +40,18 @@ interface MessageRow {
 }
 
 const MESSAGE = 'm.id, c.name AS channel, m.sequence, c.epoch, m.event, m.data, m.sender_id, m.created_at';
-const KEPT_AFTER = (position: string) =>
-  `SELECT * FROM messages WHERE channel_id = c.id AND sequence > greatest(${position}, c.first_sequence - 1) ORDER BY sequence`;
+/** Stops after `bytes`, but not before the first message, so that a page of large messages fits into memory. */
+const KEPT_AFTER = (position: string, limit: string, bytes: string) => `
+  SELECT * FROM (
+    SELECT *, sum(octet_length(data)) OVER (ORDER BY sequence) - octet_length(data) AS bytes_before FROM messages
+    WHERE channel_id = c.id AND sequence > greatest(${position}, c.first_sequence - 1) ORDER BY sequence LIMIT ${limit}) page
+  WHERE bytes_before < ${bytes}`;
+
+/** What one look at the log brings at most, of each channel. */
+export interface PageSize {
+  readonly messages: number;
+  readonly bytes: number;
+}
 
 /** Reads the log. Messages come in the form in which they are sent, so that nothing converts them on the way to many readers. */
 @Injectable()
@@ -58,26 +68,33 @@ export class MessageLog {
     return toHead(row);
   }
 
-  /** What is kept after `after`, at most `limit` messages, and what was kept at the same moment. */
-  async read(channel: string, after: number, limit: number): Promise<HistoryPage> {
+  /** What is kept after `after`, and what was kept at the same moment. */
+  async read(channel: string, after: number, size: PageSize): Promise<HistoryPage> {
     const rows = await this.database.query<(HeadRow & (MessageRow | { id: null }))[]>(
       `SELECT coalesce(c.epoch, l.epoch) AS epoch, coalesce(c.first_sequence, 1) AS first_sequence, coalesce(c.last_sequence, 0) AS last_sequence,
               m.id, c.name AS channel, m.sequence, m.event, m.data, m.sender_id, m.created_at
-       FROM broadcast_log l LEFT JOIN channels c ON c.name = $1 LEFT JOIN LATERAL (${KEPT_AFTER('$2')} LIMIT $3) m ON true
+       FROM broadcast_log l LEFT JOIN channels c ON c.name = $1 LEFT JOIN LATERAL (${KEPT_AFTER('$2', '$3', '$4')}) m ON true
        ORDER BY m.sequence`,
-      [channel, after, limit],
+      [channel, after, size.messages, size.bytes],
     );
     return { ...toHead(rows[0]), messages: rows.filter((row) => row.id !== null).map(toMessage) };
   }
 
-  /** What follows each position, at most `limit` messages a channel, in their order. */
-  async readAfter(positions: readonly Position[], limit: number): Promise<ChannelMessageResponse[]> {
-    const rows = await this.database.query<MessageRow[]>(
-      `SELECT ${MESSAGE} FROM unnest($1::text[], $2::bigint[]) p (channel, sequence) JOIN channels c ON c.name = p.channel
-       CROSS JOIN LATERAL (${KEPT_AFTER('p.sequence')} LIMIT $3) m ORDER BY m.channel_id, m.sequence`,
-      [positions.map(({ channel }) => channel), positions.map(({ sequence }) => sequence), limit],
+  /** What follows each position, in the order of each channel, and the last sequence of the channels that something follows in. */
+  async readAfter(
+    positions: readonly Position[],
+    size: PageSize,
+  ): Promise<{ messages: ChannelMessageResponse[]; lastSequences: Map<string, number> }> {
+    const rows = await this.database.query<(MessageRow & { last_sequence: string })[]>(
+      `SELECT ${MESSAGE}, c.last_sequence
+       FROM unnest($1::text[], $2::bigint[]) p (channel, sequence) JOIN channels c ON c.name = p.channel
+       CROSS JOIN LATERAL (${KEPT_AFTER('p.sequence', '$3', '$4')}) m ORDER BY m.channel_id, m.sequence`,
+      [positions.map(({ channel }) => channel), positions.map(({ sequence }) => sequence), size.messages, size.bytes],
     );
-    return rows.map(toMessage);
+    return {
+      messages: rows.map(toMessage),
+      lastSequences: new Map(rows.map((row) => [row.channel, Number(row.last_sequence)])),
+    };
   }
 
   /** The channels of these that are elsewhere than the positions say. */

@@ -70,6 +70,7 @@ const NEST_INTERNALS: ReadonlySet<unknown> = new Set([
   'InstanceLoader',
   'RoutesResolver',
   'RouterExplorer',
+  'WebSocketsController',
 ]);
 
 /** Nest's logger on pino. An object's `message` is the line, its other properties are fields. */
