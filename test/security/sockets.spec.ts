@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { SessionsService } from '../../src/auth/sessions/sessions.service.js';
 import { DatabaseListener } from '../../src/database/database-listener.js';
 import { aSignedInUser, anAdmin, PASSWORD, type SignedIn, signIn } from '../support/builders.js';
 import { closeSockets, connect, open, publishMany, refusal, type TestSocket } from '../support/sockets.js';
@@ -132,6 +133,20 @@ describe('sockets', () => {
       await listenAgain();
       expect(await gone.ended()).toBe('logged_out');
       await expectOpen(kept, late);
+    });
+
+    it('while a node does not hear of it ends its sockets though they cannot be checked at first', async () => {
+      const user = await aSignedInUser(here);
+      const gone = await elsewhere(user);
+      const { listenAgain } = deafen();
+      await here.http.post('/api/v1/auth/logout').set(user.auth).expect(204);
+      const check = jest
+        .spyOn(there.app.get(SessionsService), 'rolesOf')
+        .mockRejectedValueOnce(new Error('canceling statement due to statement timeout'));
+      await listenAgain();
+      expect(await gone.ended()).toBe('logged_out');
+      expect(check.mock.calls.length).toBeGreaterThan(1);
+      check.mockRestore();
     });
 
     it('while its socket is being let in leaves no socket', async () => {
@@ -428,23 +443,25 @@ describe('sockets', () => {
       ['the account is deleted', ({ id }) => sql('DELETE FROM users WHERE id = $1', id)],
     ])('and refused from the moment that %s, before the socket is told', async (_what, end) => {
       const user = await anAdmin(here);
-      const client = await elsewhere(user);
-      expect(await client.publish('authorised', 'e')).toMatchObject({ ok: true });
-      const { rows: before } = await sql("SELECT last_sequence FROM channels WHERE name = 'authorised'");
-      deafen();
-      await end(user);
-      for (const [event, payload] of [
+      const events = [
         ['publish', { channel: 'authorised', event: 'e' }],
         ['publish', { channel: 'authorised', event: 'e', durable: false }],
         ['subscribe', { channel: 'authorised' }],
         ['unsubscribe', { channel: 'authorised' }],
-        ['authenticate', { token: bystander.accessToken }],
         ['ping', {}],
-      ] as const)
-        expect([event, await client.ask(event, payload)]).toEqual([
-          event,
-          { ok: false, error: expect.objectContaining({ code: 401, error_code: 'invalid_token' }) },
-        ]);
+      ] as const;
+      const clients = await Promise.all(events.map(() => elsewhere(user)));
+      const renewing = await elsewhere(user);
+      expect(await clients[0].publish('authorised', 'e')).toMatchObject({ ok: true });
+      const { rows: before } = await sql("SELECT last_sequence FROM channels WHERE name = 'authorised'");
+      deafen();
+      await end(user);
+      const refusedWith401 = { ok: false, error: expect.objectContaining({ code: 401, error_code: 'invalid_token' }) };
+      for (const [i, [event, payload]] of events.entries()) {
+        expect([event, await clients[i].ask(event, payload)]).toEqual([event, refusedWith401]);
+        expect(await clients[i].ended()).toBe('logged_out');
+      }
+      expect(await renewing.ask('authenticate', { token: bystander.accessToken })).toEqual(refusedWith401);
       const { rows: after } = await sql("SELECT last_sequence FROM channels WHERE name = 'authorised'");
       expect(after).toEqual(before);
     });
