@@ -7,7 +7,7 @@ import { UserDisabledEvent, UserUpdatedEvent } from '../users/users.events.js';
 import { roleChannel, userChannel } from './channels/channel-name.js';
 import { Feeds } from './delivery/feeds.js';
 import { Announcer } from './log/announcer.js';
-import { publishWithin } from './log/publication.js';
+import { type Publication, publishCall, publishWithin } from './log/publication.js';
 
 interface OwnMessage {
   readonly channel: string;
@@ -24,7 +24,8 @@ export class OwnEvents {
     private readonly feeds: Feeds,
     private readonly announcer: Announcer,
   ) {
-    this.publish(UploadCompletedEvent, ({ file }) => ({
+    const { event } = UploadCompletedEvent;
+    const completed = ({ file }: UploadCompletedEvent): OwnMessage => ({
       channel: userChannel(file.ownerId),
       data: {
         id: file.id,
@@ -32,7 +33,9 @@ export class OwnEvents {
         content_type: file.contentType,
         file_size: file.fileSize,
       },
-    }));
+    });
+    events.alongside(UploadCompletedEvent, (upload) => publishCall(toPublication(event, completed(upload))));
+    this.deliver(UploadCompletedEvent, completed);
     this.publish(UserUpdatedEvent, ({ account }) => ({
       channel: userChannel(account.id),
       data: UserResponse.from(account),
@@ -42,17 +45,11 @@ export class OwnEvents {
   }
 
   private publish<Event extends object>(type: EventClass<Event>, toMessage: (event: Event) => OwnMessage): void {
-    this.events.during(type, (event, tx) => {
-      const { channel, data } = toMessage(event);
-      return publishWithin(tx, {
-        id: uuidv7(),
-        channel,
-        event: type.event,
-        data: JSON.stringify(data),
-        senderId: null,
-        idempotencyKey: null,
-      });
-    });
+    this.events.during(type, (event, tx) => publishWithin(tx, toPublication(type.event, toMessage(event))));
+    this.deliver(type, toMessage);
+  }
+
+  private deliver<Event extends object>(type: EventClass<Event>, toMessage: (event: Event) => OwnMessage): void {
     this.events.on(type, (event) => {
       const { channel } = toMessage(event);
       this.feeds.check(channel);
@@ -60,3 +57,12 @@ export class OwnEvents {
     });
   }
 }
+
+const toPublication = (event: string, { channel, data }: OwnMessage): Publication => ({
+  id: uuidv7(),
+  channel,
+  event,
+  data: JSON.stringify(data),
+  senderId: null,
+  idempotencyKey: null,
+});

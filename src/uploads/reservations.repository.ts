@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, Repository } from 'typeorm';
+import type { DatabaseCall } from '../common/events/domain-events.js';
 import { AppConfig } from '../config/app-config.js';
 import type { ResumePoint } from './storage/blob-storage.js';
 import { StoredFile } from './stored-file.entity.js';
@@ -120,8 +121,13 @@ export class ReservationsRepository {
     );
   }
 
-  /** Makes the pending upload a file, durably. `null` when it has expired, or its owner is gone or disabled. */
-  async publish(upload: FinishedUpload): Promise<StoredFile | null> {
+  /**
+   * Makes the pending upload a file, durably. `null` when it has expired, or its owner is gone or disabled.
+   * @param companion called if it has become one; if that fails, so does this
+   */
+  async publish(upload: FinishedUpload, companion: DatabaseCall | null = null): Promise<StoredFile | null> {
+    // The seven below come before.
+    const parameters = companion?.values.map((_, i) => `$${8 + i}`).join(', ');
     const [published] = await this.rows.query<PublishedRow[]>(
       `WITH owner AS MATERIALIZED (SELECT id FROM users WHERE id = $2 AND is_active FOR NO KEY UPDATE),
        published AS (
@@ -130,7 +136,7 @@ export class ReservationsRepository {
                               expires_at = NULL
          FROM owner WHERE f.id = $1 AND f.owner_id = owner.id AND f.state = 'pending' AND f.file_size >= $5
          RETURNING f.upload_date)
-       SELECT upload_date FROM published`,
+       SELECT upload_date ${companion ? `, (SELECT count(*) FROM ${companion.name}(${parameters}))` : ''} FROM published`,
       [
         upload.id,
         upload.ownerId,
@@ -139,6 +145,7 @@ export class ReservationsRepository {
         upload.size,
         Buffer.from(upload.sha256, 'hex'),
         upload.description,
+        ...(companion?.values ?? []),
       ],
     );
     return published ? toStoredFile(upload, published.upload_date) : null;

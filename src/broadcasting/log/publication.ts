@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import type { DatabaseCall } from '../../common/events/domain-events.js';
 import type { ChannelMessageResponse } from '../dto/channel-message.response.js';
 import { sized } from './message-size.js';
 
@@ -45,6 +46,12 @@ export const publishParameters = (publications: readonly Publication[]): unknown
   publications.map(({ senderId }) => senderId),
   publications.map(({ idempotencyKey }) => idempotencyKey),
 ];
+
+/** For a feature's own statement. */
+export const publishCall = (publication: Publication): DatabaseCall => ({
+  name: 'publish_messages',
+  values: publishParameters([publication]),
+});
 
 /** Within a feature's own transaction, as its last statement: it takes the lock of the channel until the commit. */
 export async function publishWithin(tx: EntityManager, publication: Publication): Promise<void> {

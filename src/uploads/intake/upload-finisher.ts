@@ -80,9 +80,10 @@ export class UploadFinisher {
 
   /** With whoever writes along in one transaction; alone, the statement is one itself. */
   private async commit(upload: FinishedUpload, event: UploadCompletedEvent): Promise<StoredFile | null> {
-    if (!this.events.isRecorded(UploadCompletedEvent)) return this.reservations.publish(upload);
+    const companion = this.events.companionOf(event);
+    if (!this.events.isRecorded(UploadCompletedEvent)) return this.reservations.publish(upload, companion);
     return this.reservations.transaction(async (reservations, tx) => {
-      const stored = await reservations.publish(upload);
+      const stored = await reservations.publish(upload, companion);
       if (stored) await this.events.record(tx, event);
       return stored;
     });
