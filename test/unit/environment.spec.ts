@@ -121,6 +121,6 @@ describe('the configuration', () => {
   });
 
   it('names what is set without effect', () => {
-    expect(reservedVariablesIn({ REDIS_URL: 'redis://x', STORAGE_DRIVER: 'local', PORT: '1' })).toEqual(['REDIS_URL']);
+    expect(reservedVariablesIn({ SMTP_URL: 'smtp://x', STORAGE_DRIVER: 'local', PORT: '1' })).toEqual(['SMTP_URL']);
   });
 });
