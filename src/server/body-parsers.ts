@@ -1,13 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { parse as parseForm } from 'node:querystring';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { AppError } from '../common/errors/app-error.js';
 import { MalformedRequestError, UnsupportedMediaTypeError } from '../common/errors/errors.js';
+import { refuseUnlikeJson } from '../common/validation/json-value.js';
 import { isPercentEncodedUtf8 } from './percent-encoding.js';
-
-const DEPTH_MAX = 64;
-/** Fields and items of lists, all together. */
-const VALUES_MAX = 50_000;
 
 /** Bodies that only routes with `@StreamedBody()` take. */
 const STREAMED_TYPES = ['multipart/form-data', 'application/offset+octet-stream'];
@@ -76,21 +72,6 @@ function parseJson(source: string): unknown {
   } catch {
     throw new MalformedRequestError('The body is not valid JSON', 'malformed_json');
   }
-  refuseOvergrown(value);
+  refuseUnlikeJson(value, 'body');
   return value;
-}
-
-/** What comes later walks the value: it must be neither deep nor wide. The walk keeps a list of its own, so depth costs no stack. */
-function refuseOvergrown(root: unknown): void {
-  const pending: [unknown, number][] = [[root, 0]];
-  let values = 0;
-  for (let next = pending.pop(); next; next = pending.pop()) {
-    const [value, depth] = next;
-    if (typeof value !== 'object' || value === null) continue;
-    const inner: unknown[] = Array.isArray(value) ? value : Object.values(value);
-    values += inner.length;
-    if (depth >= DEPTH_MAX) throw new MalformedRequestError('The body is nested too deeply', 'body_too_complex');
-    if (values > VALUES_MAX) throw new AppError('too_large', 'body_too_complex', 'The body has too many values');
-    for (const child of inner) if (typeof child === 'object' && child !== null) pending.push([child, depth + 1]);
-  }
 }

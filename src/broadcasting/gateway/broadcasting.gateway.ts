@@ -21,7 +21,7 @@ import { UnknownEventError } from '../broadcasting.errors.js';
 import { AccessChanges } from '../connections/access-changes.js';
 import { LiveConnections } from '../connections/live-connections.js';
 import { SubscriptionsService } from '../delivery/subscriptions.service.js';
-import { refuseUnlikeJson } from '../dto/json-payload.js';
+import { refuseUnlikeJson } from '../../common/validation/json-value.js';
 import { PublishDto } from '../dto/publish.dto.js';
 import type { SubscriptionResponse } from '../dto/subscription.response.js';
 import { MessagesService } from '../messages.service.js';
@@ -173,7 +173,7 @@ export class BroadcastingGateway implements OnGatewayInit, OnGatewayConnection, 
       if (hits > count)
         throw new TooManyRequestsError('Too many events', Math.max(1, Math.ceil((endsAt - Date.now()) / 1000)));
       if (!EVENTS.has(packet[0] as string)) throw new UnknownEventError();
-      refuseUnlikeJson(packet.slice(1));
+      for (const value of packet.slice(1)) refuseUnlikeJson(value, 'event');
     } catch (error) {
       if (typeof acknowledge === 'function')
         acknowledge({ ok: false, error: socketErrorBody(error, refusedOf(String(packet[0]), socket)) });
