@@ -36,16 +36,16 @@ describe('storage:check', () => {
   });
 
   /** Beside the running server, on its embedded database. */
-  async function check(...options: string[]): Promise<{ code: number | null; stdout: string }> {
+  async function check(...options: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
     const run = new Program(environment, ['storage:check', ...options]);
     const { code } = await run.exit();
-    expect(run.stderr).toBe('');
-    return { code, stdout: run.stdout };
+    return { code, stdout: run.stdout, stderr: run.stderr };
   }
 
   it('finds nothing when storage and database agree', async () => {
-    const { code, stdout } = await check();
+    const { code, stdout, stderr } = await check();
     expect(stdout).toContain('Storage and database agree.');
+    expect(stderr).toBe('');
     expect(code).toBe(0);
   });
 
@@ -64,7 +64,11 @@ describe('storage:check', () => {
   });
 
   it('with --repair removes what is left over, and nothing else', async () => {
-    expect((await check('--repair')).stdout).toContain('Left-overs were removed');
+    const repair = await check('--repair');
+    expect(repair.stdout).toContain('Left-overs were removed');
+    expect(repair.stdout).not.toContain('"level"');
+    // The log is beside the result: whose file was lost.
+    expect(JSON.parse(repair.stderr)).toMatchObject({ level: 'error', msg: expect.stringContaining(lost) });
     expect(existsSync(publishedPath(data.path, STRAY))).toBe(false);
     expect(existsSync(publishedPath(data.path, kept))).toBe(true);
     const { code, stdout } = await check();
