@@ -116,13 +116,9 @@ export class SubscriptionsService {
     feed.subscribers++;
     this.audiences.set(channel.name, feed.subscribers);
     if (channel.kind !== 'presence') return;
-    subscription.isPresent = true;
-    try {
-      await this.presence.enter(channel.name, subscriber.principal.id);
-    } catch (error) {
-      subscription.isPresent = false;
-      throw error;
-    }
+    await this.presence.enter(channel.name, subscriber.principal.id);
+    if (subscription.isEnded) this.presence.leave(channel.name, subscriber.principal.id);
+    else subscription.isPresent = true;
   }
 
   private async begin(subscription: Subscription, { after, epoch }: SubscribeFrom): Promise<Subscribed> {
