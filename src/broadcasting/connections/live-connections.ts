@@ -61,10 +61,6 @@ export class LiveConnections {
     return [...(this.byUser.get(userId) ?? [])];
   }
 
-  ofSession(sessionId: string, userId: string): LiveConnection[] {
-    return this.ofUser(userId).filter(({ claims }) => claims.sid === sessionId);
-  }
-
   *all(): Iterable<LiveConnection> {
     for (const own of this.byUser.values()) yield* own;
   }

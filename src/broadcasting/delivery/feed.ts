@@ -54,7 +54,6 @@ export class Joiner {
 export class Feed {
   private readonly joiners = new Set<Joiner>();
   /** Those who hold it open. */
-  users = 0;
   subscribers = 0;
   isEnded = false;
 

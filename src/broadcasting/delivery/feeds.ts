@@ -79,13 +79,13 @@ export class Feeds implements OnApplicationBootstrap, OnApplicationShutdown {
     const feed = this.feeds.get(channel) ?? (await this.begin(channel));
     // Its last user may have gone between the answer of the log and this line.
     if (feed.isEnded) return this.open(channel);
-    feed.users++;
+    feed.subscribers++;
     return feed;
   }
 
   release(feed: Feed): void {
-    feed.users--;
-    if (feed.users === 0) this.close(feed);
+    feed.subscribers--;
+    if (feed.subscribers === 0) this.close(feed);
   }
 
   /** The channel may have more than was delivered. */

@@ -113,7 +113,6 @@ export class SubscriptionsService {
       throw new ChannelForbiddenError();
     }
     subscription.feed = feed;
-    feed.subscribers++;
     this.audiences.set(channel.name, feed.subscribers);
     if (channel.kind !== 'presence') return;
     await this.presence.enter(channel.name, subscriber.principal.id);
@@ -170,9 +169,8 @@ export class SubscriptionsService {
       feed.removeJoiner(joiner);
       joiner.wake();
     }
-    feed.subscribers--;
-    this.audiences.set(channel.name, this.feeds.find(channel.name)?.subscribers ?? 0);
     this.feeds.release(feed);
+    this.audiences.set(channel.name, this.feeds.find(channel.name)?.subscribers ?? 0);
   }
 
   /** After announcements may have been missed. */

@@ -14,7 +14,7 @@ import { Authenticated } from '../../common/auth/access.decorator.js';
 import { CurrentUser } from '../../common/auth/current-user.decorator.js';
 import type { Principal } from '../../common/auth/principal.js';
 import { ForbiddenError, TooManyRequestsError } from '../../common/errors/errors.js';
-import { FixedWindowCounter } from '../../common/limits/fixed-window.js';
+import { FixedWindowCounter, retryAfterSeconds } from '../../common/limits/fixed-window.js';
 import { AppConfig } from '../../config/app-config.js';
 import { PublicUserResponse } from '../../users/dto/user.response.js';
 import { UnknownEventError } from '../broadcasting.errors.js';
@@ -166,12 +166,11 @@ export class BroadcastingGateway implements OnGatewayInit, OnGatewayConnection, 
   private letThrough(socket: GatehouseSocket, packet: Event, next: () => void): void {
     const { connection } = socket.data;
     const { count } = this.config.broadcasting.eventRate;
-    const { hits, endsAt } = this.rate.hit(socket.id);
-    if (hits > count * CUT_FACTOR) return connection.end('rate_limited');
+    const standing = this.rate.hit(socket.id);
+    if (standing.hits > count * CUT_FACTOR) return connection.end('rate_limited');
     const acknowledge: unknown = packet.at(-1);
     try {
-      if (hits > count)
-        throw new TooManyRequestsError('Too many events', Math.max(1, Math.ceil((endsAt - Date.now()) / 1000)));
+      if (standing.hits > count) throw new TooManyRequestsError('Too many events', retryAfterSeconds(standing));
       if (!EVENTS.has(packet[0] as string)) throw new UnknownEventError();
       for (const value of packet.slice(1)) refuseUnlikeJson(value, 'event');
     } catch (error) {

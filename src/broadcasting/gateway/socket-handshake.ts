@@ -7,7 +7,7 @@ import { AccessTokens } from '../../auth/tokens/access-tokens.js';
 import type { AccessClaims } from '../../common/auth/access-claims.js';
 import type { Principal } from '../../common/auth/principal.js';
 import { InvalidCredentialsError, NotAuthenticatedError, TooManyRequestsError } from '../../common/errors/errors.js';
-import { FixedWindowCounter } from '../../common/limits/fixed-window.js';
+import { FixedWindowCounter, retryAfterSeconds } from '../../common/limits/fixed-window.js';
 import { AppConfig } from '../../config/app-config.js';
 import { type TrustRule, trustRule } from '../../config/trusted-proxies.js';
 import { AccessChanges } from '../connections/access-changes.js';
@@ -67,12 +67,9 @@ export class SocketHandshake {
   /** As for requests without a valid token: so many an address. Nobody with a good one is kept out by others at the same address. */
   private countRefusal(address: string): void {
     const { isEnabled, anonymous } = this.config.rateLimits;
-    const { hits, endsAt } = this.refusals.hit(normalizeIp(address));
-    if (isEnabled && hits > anonymous.count)
-      throw new TooManyRequestsError(
-        'Too many requests. Please try again later.',
-        Math.max(1, Math.ceil((endsAt - Date.now()) / 1000)),
-      );
+    const standing = this.refusals.hit(normalizeIp(address));
+    if (isEnabled && standing.hits > anonymous.count)
+      throw new TooManyRequestsError('Too many requests. Please try again later.', retryAfterSeconds(standing));
   }
 }
 

@@ -39,7 +39,7 @@ const SWEEP = `DELETE FROM volatile_messages WHERE created_at < now() - interval
 
 /** By the database, where there is no Redis: what this node sends at a time is one statement, what it hears of at a time another. */
 export class PostgresBus extends VolatileBus implements OnModuleInit, BeforeApplicationShutdown {
-  private readonly logger = new Logger(PostgresBus.name);
+  protected readonly logger = new Logger(PostgresBus.name);
   private readonly outage = new Outage(this.logger, {
     begin: 'Messages that are not durable reach the clients of their own node only',
     end: 'Messages that are not durable reach every node again',
@@ -57,11 +57,11 @@ export class PostgresBus extends VolatileBus implements OnModuleInit, BeforeAppl
 
   constructor(
     private readonly database: DataSource,
-    private readonly audience: LocalAudience,
+    audience: LocalAudience,
     private readonly nodeId: string,
     listener: DatabaseListener,
   ) {
-    super();
+    super(audience);
     listener.on(TOPIC, (batch) => this.hear(batch));
   }
 
@@ -117,18 +117,6 @@ export class PostgresBus extends VolatileBus implements OnModuleInit, BeforeAppl
     }
     this.isFetching = false;
     this.settle();
-  }
-
-  private receive(body: string): void {
-    try {
-      this.emit(JSON.parse(body) as ChannelMessageResponse);
-    } catch (error) {
-      this.logger.error('A message of another node could not be delivered', (error as Error).stack);
-    }
-  }
-
-  private emit(message: ChannelMessageResponse): void {
-    this.audience.emit(message.channel, 'message', message);
   }
 
   private sweep(): Promise<unknown> {

@@ -1,6 +1,5 @@
 import { Logger } from '@nestjs/common';
 import type { Namespace } from 'socket.io';
-import type { LocalAudience } from '../delivery/local-audience.js';
 import type { ChannelMessageResponse } from '../dto/channel-message.response.js';
 import { VolatileBus } from './volatile-bus.js';
 
@@ -11,12 +10,8 @@ const EVENT = 'volatile';
  * deeply, where nobody catches it, and drops data with a `__proto__`.
  */
 export class RedisBus extends VolatileBus {
-  private readonly logger = new Logger(RedisBus.name);
+  protected readonly logger = new Logger(RedisBus.name);
   private namespace: Namespace | null = null;
-
-  constructor(private readonly audience: LocalAudience) {
-    super();
-  }
 
   attach(namespace: Namespace): void {
     this.namespace = namespace;
@@ -27,18 +22,5 @@ export class RedisBus extends VolatileBus {
     this.emit(message);
     this.namespace?.serverSideEmit(EVENT, JSON.stringify(message));
     return Promise.resolve();
-  }
-
-  /** The adapter would swallow an error. */
-  private receive(body: string): void {
-    try {
-      this.emit(JSON.parse(body) as ChannelMessageResponse);
-    } catch (error) {
-      this.logger.error('A message of another node could not be delivered', (error as Error).stack);
-    }
-  }
-
-  private emit(message: ChannelMessageResponse): void {
-    this.audience.emit(message.channel, 'message', message);
   }
 }

@@ -10,6 +10,10 @@ export interface WindowState {
   readonly endsAt: number;
 }
 
+/** For `Retry-After`: whole seconds, one at least. */
+export const retryAfterSeconds = ({ endsAt }: WindowState): number =>
+  Math.max(1, Math.ceil((endsAt - Date.now()) / 1000));
+
 /** Keys kept at once, about 20 MB; when there are more, the windows that began first are forgotten. */
 const KEYS_MAX = 100_000;
 

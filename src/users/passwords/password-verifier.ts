@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { FixedWindowCounter } from '../../common/limits/fixed-window.js';
+import { FixedWindowCounter, retryAfterSeconds } from '../../common/limits/fixed-window.js';
 import { AppConfig } from '../../config/app-config.js';
 import { AccountLockedError } from '../users.errors.js';
 import { PasswordHasher } from './password-hasher.js';
@@ -40,7 +40,7 @@ export class PasswordVerifier {
   private refuseLocked(subject: string): void {
     const window = this.failures.peek(subject);
     if (window && window.hits >= this.failuresMax) {
-      throw new AccountLockedError(Math.max(1, Math.ceil((window.endsAt - Date.now()) / 1000)));
+      throw new AccountLockedError(retryAfterSeconds(window));
     }
   }
 }
