@@ -267,7 +267,10 @@ describe('files', () => {
         async () => (await small.pool.query('SELECT storage_held::int FROM users WHERE id = $1', [person.id])).rows,
         [{ storage_held: 0 }],
       );
-      expect((await small.pool.query('SELECT id FROM uploads WHERE owner_id = $1', [person.id])).rows).toEqual([]);
+      await eventually(
+        async () => (await small.pool.query('SELECT id FROM uploads WHERE owner_id = $1', [person.id])).rows,
+        [],
+      );
     });
   });
 
