@@ -32,6 +32,11 @@ const esmPackages = [
   'cookie',
   'uuid',
   'dotenv',
+  'nodemailer',
+  'otpauth',
+  '@noble',
+  'smtp-server',
+  'postal-mime',
 ];
 
 export default {

@@ -10,6 +10,13 @@ import { CreateChannels1763700008000 } from './1763700008000-create-channels.js'
 import { AnnounceAccessChanges1763700009000 } from './1763700009000-announce-access-changes.js';
 import { CreatePresence1763700010000 } from './1763700010000-create-presence.js';
 import { CreateVolatileMessages1763700011000 } from './1763700011000-create-volatile-messages.js';
+import { CreateMails1763700012000 } from './1763700012000-create-mails.js';
+import { CreateAuditLog1763700013000 } from './1763700013000-create-audit-log.js';
+import { IndexAdminLists1763700014000 } from './1763700014000-index-admin-lists.js';
+import { CountByMonth1763700015000 } from './1763700015000-count-by-month.js';
+import { CreateApiKeys1763700016000 } from './1763700016000-create-api-keys.js';
+import { CreateSecondFactors1763700017000 } from './1763700017000-create-second-factors.js';
+import { CreateOneTimeTokens1763700018000 } from './1763700018000-create-one-time-tokens.js';
 
 /** In their order. A test compares the list with the folder. */
 export const migrations = [
@@ -25,4 +32,11 @@ export const migrations = [
   AnnounceAccessChanges1763700009000,
   CreatePresence1763700010000,
   CreateVolatileMessages1763700011000,
+  CreateMails1763700012000,
+  CreateAuditLog1763700013000,
+  IndexAdminLists1763700014000,
+  CountByMonth1763700015000,
+  CreateApiKeys1763700016000,
+  CreateSecondFactors1763700017000,
+  CreateOneTimeTokens1763700018000,
 ];

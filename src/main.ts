@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.setup.js';
 import { NodeService } from './broadcasting/presence/node.service.js';
-import { loadConfig, readDotenvFile, reservedVariablesIn } from './config/load-config.js';
+import { loadConfig, readDotenvFile } from './config/load-config.js';
 import { openDatabase } from './database/open-database.js';
 import { announceAdmin, announceStart } from './server/announcements.js';
 import { listen } from './server/http-server.js';
@@ -17,8 +17,6 @@ export async function start(): Promise<void> {
   const logger = createLogger(config);
   const log = new PinoLogger(logger);
   const shutdown = new Shutdown(log);
-  for (const name of reservedVariablesIn(process.env))
-    log.warn(`${name} is set, but nothing in this version uses it yet`);
   const database = await openDatabase(config, {
     log: (line) => log.log(line, 'Database'),
     onServerExit: () => shutdown.fail('The embedded PostgreSQL has stopped'),

@@ -1,27 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import type { AccessClaims } from '../common/auth/access-claims.js';
-import type { Principal } from '../common/auth/principal.js';
+import type { Account, Principal } from '../common/auth/principal.js';
 import type { Role } from '../common/auth/role.js';
+import type { Scope } from '../common/auth/scope.js';
+import type { ClientInfo } from '../common/http/client-info.js';
+import { AppConfig } from '../config/app-config.js';
 import { type PreparedStatement, PreparedStatements } from '../database/prepared-statements.js';
-
-interface AccessRow {
-  id: string;
-  email: string;
-  username: string;
-  full_name: string | null;
-  first_name: string | null;
-  last_name: string | null;
-  bio: string | null;
-  phone_number: string | null;
-  role: Role;
-  is_active: boolean;
-  is_verified: boolean;
-  total_uploads: number;
-  total_storage_used: string;
-  last_login: Date | null;
-  created_at: Date;
-  updated_at: Date;
-}
+import { ACCOUNT_COLUMNS, type AccountRow, toAccount } from './account-row.js';
 
 /**
  * The one query of the access check, made by every request that needs a session. It brings the whole account, so that
@@ -30,42 +15,60 @@ interface AccessRow {
 const LIVE_SESSION: PreparedStatement = {
   name: 'live-session',
   text: `
-    SELECT u.id, u.email, u.username, u.full_name, u.first_name, u.last_name, u.bio, u.phone_number, u.role, u.is_active,
-           u.is_verified, u.total_uploads, u.total_storage_used, u.last_login, u.created_at, u.updated_at
-    FROM sessions s JOIN users u ON u.id = s.user_id
+    SELECT ${ACCOUNT_COLUMNS} FROM sessions s JOIN users u ON u.id = s.user_id
     WHERE s.id = $1 AND s.user_id = $2 AND s.expires_at > now() AND u.is_active`,
 };
 
-/** Asks the database, at every request, whether the session that a token speaks of is alive and what its user may do now. */
+const LIVE_KEY: PreparedStatement = {
+  name: 'live-key',
+  text: `
+    SELECT ${ACCOUNT_COLUMNS}, k.scopes FROM api_keys k JOIN users u ON u.id = k.user_id
+    WHERE k.id = $1 AND k.user_id = $2 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now()) AND u.is_active`,
+};
+
+/** What of an account decides what its holder acts as. */
+type Standing = Pick<Account, 'role' | 'hasSecondFactor'>;
+
+/** Asks the database, at every request, whether the session or key that a caller speaks of is alive and what its user may do now. */
 @Injectable()
 export class AccessService {
-  constructor(private readonly statements: PreparedStatements) {}
+  constructor(
+    private readonly statements: PreparedStatements,
+    private readonly config: AppConfig,
+  ) {}
 
-  /** `null` when the session has ended or the account is disabled or gone. */
-  async principalOf(claims: AccessClaims): Promise<Principal | null> {
-    const row = await this.statements.first<AccessRow & Record<string, unknown>>(LIVE_SESSION, [
-      claims.sid,
-      claims.sub,
-    ]);
-    return row && { id: row.id, role: row.role, sessionId: claims.sid, account: toAccount(row) };
+  /** `null` when the session or key has ended or the account is disabled or gone. */
+  async principalOf(claims: AccessClaims, client: ClientInfo): Promise<Principal | null> {
+    const row = await this.statements.first<AccountRow & { scopes?: Scope[] }>(
+      claims.isApiKey ? LIVE_KEY : LIVE_SESSION,
+      [claims.sid, claims.sub],
+    );
+    return row && this.toPrincipal(toAccount(row), claims.sid, row.scopes ?? null, client);
+  }
+
+  /** @param scopes of an API key; `null` for a session */
+  toPrincipal(account: Account, credentialId: string, scopes: readonly Scope[] | null, client: ClientInfo): Principal {
+    return {
+      id: account.id,
+      role: this.roleOf(account, scopes),
+      sessionId: scopes ? null : credentialId,
+      apiKey: scopes && { id: credentialId, scopes: new Set(scopes) },
+      account,
+      client,
+    };
+  }
+
+  /**
+   * What an account's holder acts as. A key that is not for administration is a user's, and so is an admin without a second factor where
+   * one is required.
+   */
+  roleOf({ role, hasSecondFactor }: Standing, scopes: readonly Scope[] | null): Role {
+    if (scopes && !scopes.includes('admin')) return 'user';
+    return this.config.secondFactor.isRequiredForAdmins && !hasSecondFactor ? 'user' : role;
+  }
+
+  /** Whether nothing but the second factor is missing for the account's role. */
+  awaitsSecondFactor({ account, role, apiKey }: Principal): boolean {
+    return account.role === 'admin' && role === 'user' && (!apiKey || apiKey.scopes.has('admin'));
   }
 }
-
-const toAccount = (row: AccessRow) => ({
-  id: row.id,
-  email: row.email,
-  username: row.username,
-  fullName: row.full_name,
-  firstName: row.first_name,
-  lastName: row.last_name,
-  bio: row.bio,
-  phoneNumber: row.phone_number,
-  role: row.role,
-  isActive: row.is_active,
-  isVerified: row.is_verified,
-  totalUploads: row.total_uploads,
-  totalStorageUsed: Number(row.total_storage_used),
-  lastLogin: row.last_login,
-  createdAt: row.created_at,
-  updatedAt: row.updated_at,
-});

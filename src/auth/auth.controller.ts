@@ -1,8 +1,8 @@
 import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Param, Post, Query } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { Authenticated, Public } from '../common/auth/access.decorator.js';
+import { Public, SessionOnly } from '../common/auth/access.decorator.js';
 import { CurrentUser } from '../common/auth/current-user.decorator.js';
-import type { Principal } from '../common/auth/principal.js';
+import { type Principal, sessionOf } from '../common/auth/principal.js';
 import { ApiErrors } from '../common/http/api-errors.decorator.js';
 import { Client, type ClientInfo } from '../common/http/client-info.js';
 import { MessageResponse } from '../common/http/message.response.js';
@@ -61,7 +61,7 @@ export class AuthController {
 
   @Post('auth/logout')
   @HttpCode(HttpStatus.NO_CONTENT)
-  @Authenticated()
+  @SessionOnly()
   @CredentialsBody()
   @ApiOperation({
     summary: 'Sign out',
@@ -75,16 +75,16 @@ export class AuthController {
 
   @Post('auth/logout-all')
   @HttpCode(HttpStatus.NO_CONTENT)
-  @Authenticated()
+  @SessionOnly()
   @ApiOperation({ summary: 'Sign out everywhere' })
   @ApiNoContentResponse()
   logoutAll(@CurrentUser() caller: Principal): Promise<void> {
-    return this.sessions.endAll(caller.id);
+    return this.sessions.endAll(caller);
   }
 
   @Post(['auth/change-password', 'users/change-password'])
   @HttpCode(HttpStatus.OK)
-  @Authenticated()
+  @SessionOnly()
   @CredentialsBody()
   @ApiOperation({ summary: 'Change the password', description: 'Other sessions end; this one stays.' })
   @ApiOkResponse({ type: MessageResponse })
@@ -99,14 +99,14 @@ export class AuthController {
   }
 
   @Get('auth/sessions')
-  @Authenticated()
+  @SessionOnly()
   @ApiOperation({ summary: "The caller's sessions", description: 'One for each signed-in device, the newest first.' })
   @ApiOkResponse({ type: SessionPage })
   async listSessions(@CurrentUser() caller: Principal, @Query() query: PageQuery): Promise<Page<SessionResponse>> {
     const window = query.window();
     const { sessions, total } = await this.sessions.list(caller.id, window);
     return toPage(
-      sessions.map((session) => SessionResponse.from(session, caller.sessionId)),
+      sessions.map((session) => SessionResponse.from(session, sessionOf(caller))),
       total,
       window,
     );
@@ -114,11 +114,11 @@ export class AuthController {
 
   @Delete('auth/sessions/:id')
   @HttpCode(HttpStatus.NO_CONTENT)
-  @Authenticated()
+  @SessionOnly()
   @ApiOperation({ summary: 'End a session', description: 'Signs that device out at once.' })
   @ApiNoContentResponse()
   endSession(@CurrentUser() caller: Principal, @Param('id', IdPipe) id: string): Promise<void> {
-    return this.sessions.end(caller.id, id);
+    return this.sessions.end(caller, id);
   }
 }
 

@@ -1,8 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import type { Account, Principal } from '../common/auth/principal.js';
+import { type Account, type Principal, sessionOf } from '../common/auth/principal.js';
 import { PasswordsDifferError } from '../common/errors/rule-error.js';
+import { AuditEvent } from '../common/events/audit-event.js';
+import { DomainEvents } from '../common/events/domain-events.js';
 import type { ClientInfo } from '../common/http/client-info.js';
-import { CredentialsService } from '../users/credentials.service.js';
+import { CredentialsService, type VerifiedCredentials } from '../users/credentials.service.js';
+import { AccountLockedError } from '../users/users.errors.js';
+import { PasswordChangedEvent } from '../users/users.events.js';
 import { UsersService } from '../users/users.service.js';
 import { AccountDisabledError, InvalidRefreshTokenError, LoginFailedError } from './auth.errors.js';
 import { SessionsService } from './sessions/sessions.service.js';
@@ -22,6 +26,8 @@ export interface PasswordChange {
   confirmPassword?: string;
 }
 
+type LoginFailure = 'unknown_user' | 'wrong_password' | 'locked' | 'disabled' | 'wrong_code';
+
 @Injectable()
 export class AuthService {
   constructor(
@@ -30,18 +36,54 @@ export class AuthService {
     private readonly sessions: SessionsService,
     private readonly accessTokens: AccessTokens,
     private readonly refreshTokens: RefreshTokens,
+    private readonly events: DomainEvents,
   ) {}
 
   /** @throws LoginFailedError, AccountDisabledError, AccountLockedError */
   async login(name: string, password: string, client: ClientInfo): Promise<TokenPair & { account: Account }> {
-    const verified = await this.credentials.verify(name, password);
-    if (!verified) throw new LoginFailedError();
-    if (!verified.account.isActive) throw new AccountDisabledError();
-    return this.sessions.transaction(async (tx) => {
+    const candidate = await this.credentials.find(name);
+    const userId = candidate.user?.id ?? null;
+    const verified = await this.credentials.verify(candidate, password).catch(async (error: unknown) => {
+      if (error instanceof AccountLockedError) await this.recordFailure(userId, 'locked', client);
+      throw error;
+    });
+    if (!verified) {
+      await this.recordFailure(userId, userId ? 'wrong_password' : 'unknown_user', client);
+      throw new LoginFailedError();
+    }
+    if (!verified.account.isActive) {
+      await this.recordFailure(userId, 'disabled', client);
+      throw new AccountDisabledError();
+    }
+    return this.signIn(verified, client);
+  }
+
+  private async signIn(verified: VerifiedCredentials, client: ClientInfo): Promise<TokenPair & { account: Account }> {
+    const { id } = verified.account;
+    const signedIn = await this.sessions.transaction(async (tx) => {
       const account = await this.credentials.recordLogin(tx, verified);
       if (!account) throw new LoginFailedError();
-      return { account, ...this.pair(account, await this.sessions.start(tx, account.id, client)) };
+      const ticket = await this.sessions.start(tx, id, client);
+      const target = { targetType: 'session', targetId: ticket.sessionId } as const;
+      const event = new AuditEvent('login.succeeded', { actorId: id, origin: client, ...target });
+      await this.events.record(tx, event);
+      return { account, ticket, event };
     });
+    this.events.emit(signedIn.event);
+    return { account: signedIn.account, ...this.pair(signedIn.account, signedIn.ticket) };
+  }
+
+  /** The name is not kept: people type their password there. */
+  private async recordFailure(userId: string | null, reason: LoginFailure, client: ClientInfo): Promise<void> {
+    const event = new AuditEvent('login.failed', {
+      actorId: null,
+      origin: client,
+      targetType: userId === null ? null : 'user',
+      targetId: userId,
+      details: { reason },
+    });
+    await this.sessions.transaction((tx) => this.events.record(tx, event));
+    this.events.emit(event);
   }
 
   /** @throws InvalidRefreshTokenError */
@@ -56,9 +98,10 @@ export class AuthService {
 
   /** Ends the caller's session, and the one of the refresh token too if it is the caller's. */
   async logout(caller: Principal, refreshToken: string | undefined): Promise<void> {
-    await this.sessions.endIfAlive(caller.id, caller.sessionId);
+    const sessionId = sessionOf(caller);
+    await this.sessions.endIfAlive(caller, sessionId);
     const other = refreshToken === undefined ? null : this.refreshTokens.read(refreshToken);
-    if (other && other.sessionId !== caller.sessionId) await this.sessions.endIfAlive(caller.id, other.sessionId);
+    if (other && other.sessionId !== sessionId) await this.sessions.endIfAlive(caller, other.sessionId);
   }
 
   /** The caller's session goes on; all others end with the change. @throws WrongPasswordError, WeakPasswordError */
@@ -68,7 +111,9 @@ export class AuthService {
     const hashes = await this.credentials.prepareChange(caller.account, change.currentPassword, change.newPassword);
     await this.sessions.transaction(async (tx) => {
       await this.credentials.replacePassword(tx, caller.id, hashes);
-      await this.sessions.endOthers(tx, caller.id, caller.sessionId);
+      await this.sessions.endOthers(tx, caller.id, sessionOf(caller));
+      await this.events.record(tx, new PasswordChangedEvent(caller.account, caller.client));
+      await this.events.record(tx, AuditEvent.by(caller, 'password.changed', 'user', caller.id));
     });
   }
 

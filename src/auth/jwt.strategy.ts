@@ -4,6 +4,8 @@ import { ExtractJwt, Strategy } from 'passport-jwt';
 import type { AccessClaims } from '../common/auth/access-claims.js';
 import type { Principal } from '../common/auth/principal.js';
 import { InvalidCredentialsError } from '../common/errors/errors.js';
+import { clientOf } from '../common/http/client-info.js';
+import type { GatehouseRequest } from '../common/http/request.js';
 import { AppConfig } from '../config/app-config.js';
 import { AccessService } from './access.service.js';
 import { ACCESS_TOKEN_RULES } from './tokens/access-tokens.js';
@@ -25,11 +27,12 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
       algorithms: [ACCESS_TOKEN_RULES.algorithm],
       issuer: ACCESS_TOKEN_RULES.issuer,
       audience: ACCESS_TOKEN_RULES.audience,
+      passReqToCallback: true,
     });
   }
 
-  async validate(claims: AccessClaims): Promise<Principal> {
-    const principal = await this.access.principalOf(claims);
+  async validate(request: GatehouseRequest, claims: AccessClaims): Promise<Principal> {
+    const principal = await this.access.principalOf(claims, clientOf(request));
     if (!principal) throw new InvalidCredentialsError();
     return principal;
   }

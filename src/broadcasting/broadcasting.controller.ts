@@ -13,7 +13,7 @@ import { AudienceService } from './presence/audience.service.js';
 const TOP_CHANNELS = 100;
 
 @ApiTags('broadcasting')
-@Authenticated()
+@Authenticated('broadcast:read')
 @Controller('broadcasting')
 export class BroadcastingController {
   constructor(

@@ -11,6 +11,7 @@ import { ChannelAccess } from './channels/channel-access.service.js';
 import { ChannelsController } from './channels/channels.controller.js';
 import { ChannelsRepository } from './channels/channels.repository.js';
 import { ChannelsService } from './channels/channels.service.js';
+import { MembershipsService } from './channels/memberships.service.js';
 import { AccessChanges } from './connections/access-changes.js';
 import { LiveConnections } from './connections/live-connections.js';
 import { Feeds } from './delivery/feeds.js';
@@ -38,6 +39,7 @@ import { PresenceService } from './presence/presence.service.js';
 import { StreamController } from './stream/stream.controller.js';
 import { StreamService } from './stream/stream.service.js';
 import { StreamTransport } from './stream/stream-transport.js';
+import { TrafficService } from './traffic.service.js';
 import { PostgresBus } from './volatile/postgres-bus.js';
 import { RedisBus } from './volatile/redis-bus.js';
 import { VolatileBus } from './volatile/volatile-bus.js';
@@ -58,6 +60,7 @@ import { VolatileBus } from './volatile/volatile-bus.js';
     ChannelsRepository,
     ChannelAccess,
     ChannelsService,
+    MembershipsService,
     LiveConnections,
     AccessChanges,
     NodesRepository,
@@ -83,11 +86,13 @@ import { VolatileBus } from './volatile/volatile-bus.js';
     },
     MessagesService,
     OwnEvents,
+    TrafficService,
     SocketHandshake,
     SocketTransport,
     BroadcastingGateway,
     StreamTransport,
     StreamService,
   ],
+  exports: [MessagesService, TrafficService],
 })
 export class BroadcastingModule {}

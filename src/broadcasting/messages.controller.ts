@@ -11,12 +11,13 @@ import { PublishDto } from './dto/publish.dto.js';
 import { MessagesService } from './messages.service.js';
 
 @ApiTags('broadcasting')
-@Authenticated()
+@Authenticated('broadcast:read')
 @Controller('broadcasting/messages')
 export class MessagesController {
   constructor(private readonly messages: MessagesService) {}
 
   @Post()
+  @Authenticated('broadcast:write')
   @HttpCode(HttpStatus.CREATED)
   @ApiOperation({
     summary: 'Publish a message',

@@ -32,6 +32,9 @@ export interface NewMessage {
 
 @Injectable()
 export class MessagesService {
+  /** Since this process has started; a message that was published before under its key is not counted again. */
+  readonly published = { durable: 0, volatile: 0 };
+
   constructor(
     private readonly access: ChannelAccess,
     private readonly channels: ChannelsRepository,
@@ -50,7 +53,11 @@ export class MessagesService {
     const data = JSON.stringify(message.data ?? null);
     if (Buffer.byteLength(data) > DATA_BYTES_MAX) throw new MessageTooLargeError(DATA_BYTES_MAX);
     if (!(await this.access.mayPublish(caller, channel))) throw new PublishForbiddenError();
-    return message.isDurable ? this.publishDurable(caller, message, data) : this.sendVolatile(caller, message);
+    const sent = await (message.isDurable
+      ? this.publishDurable(caller, message, data)
+      : this.sendVolatile(caller, message));
+    if (sent.isNew) this.published[message.isDurable ? 'durable' : 'volatile']++;
+    return sent;
   }
 
   /** @throws InvalidChannelError, ChannelForbiddenError */

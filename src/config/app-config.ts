@@ -78,5 +78,28 @@ export abstract class AppConfig {
     /** What may wait for a reader. */
     readonly bufferBytes: number;
   };
+  abstract readonly secondFactor: {
+    /** Encrypts the secrets of authenticator apps. */
+    readonly key: KeyObject;
+    /** Signs the tokens of logins that wait for a code. */
+    readonly loginKey: KeyObject;
+    readonly isRequiredForAdmins: boolean;
+  };
+  abstract readonly mail: {
+    readonly productName: string;
+    /** `null`: mails are written to the outbox. */
+    readonly smtpUrl: string | null;
+    readonly from: string;
+    readonly outboxDirectory: string;
+    /** Pages that links in mails lead to, without the token. */
+    readonly verifyUrl: string;
+    readonly resetUrl: string;
+    readonly undoUrl: string;
+  };
+  abstract readonly audit: { readonly retentionDays: number };
+  abstract readonly metrics: {
+    /** `null`: only callers on this machine. */
+    readonly token: string | null;
+  };
   abstract readonly log: { readonly level: string; readonly isPretty: boolean };
 }

@@ -1,4 +1,4 @@
-import { reservedVariables, variables, type VariableName } from './variables.js';
+import { variables, type VariableName } from './variables.js';
 
 const names = Object.keys(variables) as VariableName[];
 
@@ -10,7 +10,7 @@ const shorten = (value: string) => (value.length > 60 ? `${value.slice(0, 57)}â€
 export function describeVariables(): string {
   const width = Math.max(...names.map((name) => name.length)) + 2;
   const lines = names.flatMap((name) => [
-    `  ${name.padEnd(width)}${variables[name].description}${reservedVariables.has(name) ? ' (not in use yet)' : ''}`,
+    `  ${name.padEnd(width)}${variables[name].description}`,
     `  ${''.padEnd(width)}takes ${variables[name].accepts}; default ${shorten(defaultOf(name))}`,
   ]);
   return ['Environment variables (also read from .env in the working directory):', ...lines].join('\n');
@@ -20,7 +20,7 @@ export function describeVariables(): string {
 export function describeAsDotenv(): string {
   const blocks = names.map((name) =>
     [
-      `# ${variables[name].description}${reservedVariables.has(name) ? ' (not in use yet)' : ''}`,
+      `# ${variables[name].description}`,
       `# takes ${variables[name].accepts}; default ${variables[name].fallback === null ? defaultOf(name) : 'as below'}`,
       `# ${name}=${variables[name].fallback ?? ''}`,
     ].join('\n'),
@@ -35,7 +35,7 @@ export function describeAsMarkdown(): string {
   const rows = names.map((name) => {
     const { fallback, whenUnset, description } = variables[name];
     const standard = fallback === null ? (whenUnset ?? 'none') : `\`${shorten(fallback)}\``;
-    return `| \`${name}\` | ${standard} | ${description}${reservedVariables.has(name) ? ' *(not in use yet)*' : ''} |`;
+    return `| \`${name}\` | ${standard} | ${description} |`;
   });
   return ['| variable | default | meaning |', '| --- | --- | --- |', ...rows].join('\n');
 }

@@ -3,7 +3,7 @@ import { config as readDotenv } from 'dotenv';
 import type { AppConfig, S3Config } from './app-config.js';
 import { readEnvironment, type Environment } from './environment.js';
 import { accessTokenKey, deriveKey, keptSecret } from './secrets.js';
-import { reservedVariables, variables, type VariableName } from './variables.js';
+import type { VariableName } from './variables.js';
 
 type Source = Record<string, string | undefined>;
 
@@ -17,14 +17,6 @@ export function loadConfig(source: Source): AppConfig {
   return toConfig(readEnvironment(source));
 }
 
-/** Variables that are set but have no effect in this version. */
-export function reservedVariablesIn(source: Source): VariableName[] {
-  return [...reservedVariables].filter((name) => {
-    const given = source[name]?.trim();
-    return given && given !== variables[name].fallback;
-  });
-}
-
 function toConfig(env: Environment): AppConfig {
   const required = <K extends VariableName>(name: K): NonNullable<Environment[K]> => {
     const value = env[name];
@@ -33,6 +25,8 @@ function toConfig(env: Environment): AppConfig {
   };
   const dataDir = resolve(required('DATA_DIR'));
   const secret = env.JWT_SECRET ?? keptSecret(dataDir);
+  const publicUrl = env.PUBLIC_URL?.replace(/\/+$/, '') ?? null;
+  const baseUrl = publicUrl ?? `http://localhost:${required('PORT')}`;
   return deepFreeze<AppConfig>({
     isProduction: env.NODE_ENV === 'production',
     http: {
@@ -41,7 +35,7 @@ function toConfig(env: Environment): AppConfig {
       requestTimeoutSeconds: required('REQUEST_TIMEOUT'),
       trustedProxies: required('TRUST_PROXY'),
       corsOrigins: (env.CORS_ORIGINS ?? []).map((origin) => origin.replace(/\/$/, '')),
-      publicUrl: env.PUBLIC_URL?.replace(/\/+$/, '') ?? null,
+      publicUrl,
     },
     dataDir,
     database: { url: env.DATABASE_URL ?? null, poolSize: required('DATABASE_POOL_SIZE') },
@@ -90,6 +84,22 @@ function toConfig(env: Environment): AppConfig {
       eventRate: required('SOCKET_EVENT_RATE'),
       bufferBytes: required('SOCKET_BUFFER'),
     },
+    secondFactor: {
+      key: deriveKey(secret, 'second-factor'),
+      loginKey: deriveKey(secret, 'second-factor-login'),
+      isRequiredForAdmins: required('MFA_REQUIRED_FOR_ADMINS'),
+    },
+    mail: {
+      productName: required('PRODUCT_NAME'),
+      smtpUrl: env.SMTP_URL ?? null,
+      from: env.MAIL_FROM ?? `gatehouse@${new URL(baseUrl).hostname}`,
+      outboxDirectory: join(dataDir, 'outbox'),
+      verifyUrl: env.MAIL_VERIFY_URL ?? `${baseUrl}/account/verify`,
+      resetUrl: env.MAIL_RESET_URL ?? `${baseUrl}/account/reset`,
+      undoUrl: `${baseUrl}/account/undo`,
+    },
+    audit: { retentionDays: required('AUDIT_RETENTION_DAYS') },
+    metrics: { token: env.METRICS_TOKEN ?? null },
     log: {
       level: required('LOG_LEVEL'),
       isPretty: (env.LOG_FORMAT ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty',

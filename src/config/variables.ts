@@ -1,8 +1,17 @@
 import { isEmail } from 'class-validator';
+import { ONE_LINE } from '../common/validation/fields.js';
 import { boolean, integer, limit, list, oneOf, postgresUrl, proxies, text, url } from './variable.js';
 
 const BYTES_MAX = Number.MAX_SAFE_INTEGER;
 const PORT_PLACEHOLDER = 'http://localhost:PORT';
+
+/** Whatever else it says, it names a host: without one the mail program would try this machine. */
+const isSmtpUrl = (value: string) =>
+  URL.canParse(value) && /^smtps?:$/.test(new URL(value).protocol) && new URL(value).hostname !== '';
+
+/** Hosts of one's own network have no dots. */
+const isSender = (value: string) =>
+  ONE_LINE.test(value) && isEmail(value, { allow_display_name: true, require_tld: false });
 
 /** Every variable that Gatehouse reads. `.env.example`, `--help` and the README's table are made from this. */
 export const variables = {
@@ -153,12 +162,19 @@ export const variables = {
     ].join(','),
     description: 'Types that may be uploaded',
   }),
-  SMTP_URL: url(['smtp', 'smtps'], {
+  SMTP_URL: text({
+    accepts: 'a URL like smtp://user:password@host:587 or smtps://host',
+    test: isSmtpUrl,
     secret: true,
     whenUnset: 'mail is written to DATA_DIR/outbox',
     description: 'Outgoing mail',
   }),
-  MAIL_FROM: text({ whenUnset: 'gatehouse@ the host of PUBLIC_URL', description: 'Sender of mails' }),
+  MAIL_FROM: text({
+    accepts: 'an email address, or a name with one like Example <mail@example.com>',
+    test: isSender,
+    whenUnset: 'gatehouse@ the host of PUBLIC_URL',
+    description: 'Sender of mails',
+  }),
   MAIL_VERIFY_URL: url(['http', 'https'], {
     whenUnset: 'PUBLIC_URL/account/verify',
     description: 'Page that the verification mail links to',
@@ -166,6 +182,12 @@ export const variables = {
   MAIL_RESET_URL: url(['http', 'https'], {
     whenUnset: 'PUBLIC_URL/account/reset',
     description: 'Page that the reset mail links to',
+  }),
+  PRODUCT_NAME: text({
+    fallback: 'Gatehouse',
+    accepts: 'one line of at most 60 characters',
+    test: (value) => value.length <= 60 && ONE_LINE.test(value),
+    description: 'What mails, account pages and authenticator apps call this server',
   }),
   RATE_LIMIT_ENABLED: boolean({ fallback: 'true', description: 'false for load tests; LOGIN_LOCKOUT stays' }),
   RATE_LIMIT_CREDENTIALS: limit({
@@ -178,6 +200,16 @@ export const variables = {
   RATE_LIMIT_UPLOADS: limit({ fallback: '10/60', description: 'Files created by one user' }),
   RATE_LIMIT_ADMIN: limit({ fallback: '200/60', description: 'Admin calls of one admin' }),
   LOGIN_LOCKOUT: limit({ fallback: '10/900', description: 'Failed logins of one account, from all addresses' }),
+  MFA_REQUIRED_FOR_ADMINS: boolean({
+    fallback: 'false',
+    description: 'true: an admin without a second factor may do what a user may, until it is set up',
+  }),
+  AUDIT_RETENTION_DAYS: integer({
+    fallback: '365',
+    min: 1,
+    max: 36_500,
+    description: 'How long the audit log keeps entries',
+  }),
   TRUST_PROXY: proxies({ fallback: 'false', description: 'Whose X-Forwarded-For counts' }),
   REQUEST_TIMEOUT: integer({
     fallback: '60',
@@ -208,17 +240,5 @@ export const variables = {
     description: 'Bearer token of /metrics',
   }),
 };
-
-/**
- * Checked at start but without effect in this version: setting one draws a warning, so that nobody relies on it.
- * A feature that starts to read a variable takes it off this list.
- */
-export const reservedVariables: ReadonlySet<VariableName> = new Set<VariableName>([
-  'SMTP_URL',
-  'MAIL_FROM',
-  'MAIL_VERIFY_URL',
-  'MAIL_RESET_URL',
-  'METRICS_TOKEN',
-]);
 
 export type VariableName = keyof typeof variables;

@@ -54,7 +54,7 @@ const UPLOAD_FORM: ApiBodyOptions = {
 };
 
 @ApiTags('uploads')
-@Authenticated()
+@Authenticated('uploads:read')
 @Controller(['uploads', 'files'])
 export class UploadsController {
   constructor(
@@ -63,6 +63,7 @@ export class UploadsController {
   ) {}
 
   @Post()
+  @Authenticated('uploads:write')
   @RateLimit('uploads')
   @StreamedBody('multipart/form-data')
   @ApiConsumes('multipart/form-data')
@@ -103,6 +104,7 @@ export class UploadsController {
   }
 
   @Post('bulk-delete')
+  @Authenticated('uploads:write')
   @HttpCode(HttpStatus.OK)
   @ApiOperation({ summary: 'Delete up to 100 files', description: 'Deletes what it can, and says what it could not.' })
   @ApiOkResponse({ type: BulkDeleteResponse })
@@ -119,6 +121,7 @@ export class UploadsController {
   }
 
   @Put(':id')
+  @Authenticated('uploads:write')
   @ApiOperation({
     summary: 'Change description or display name',
     description: 'By the owner. Only what is given changes.',
@@ -133,6 +136,7 @@ export class UploadsController {
   }
 
   @Patch(':id')
+  @Authenticated('uploads:write')
   @ApiOperation({ summary: 'Change description or display name', description: 'The same as `PUT`.' })
   @ApiOkResponse({ type: FileResponse })
   update(
@@ -144,6 +148,7 @@ export class UploadsController {
   }
 
   @Delete(':id')
+  @Authenticated('uploads:write')
   @HttpCode(HttpStatus.NO_CONTENT)
   @ApiOperation({ summary: 'Delete a file', description: 'By its owner or an admin.' })
   @ApiNoContentResponse()

@@ -14,6 +14,12 @@ export interface VerifiedCredentials {
   readonly passwordHash: string;
 }
 
+export interface LoginCandidate {
+  readonly user: (Account & { readonly passwordHash: string }) | null;
+  /** What failures are counted under. */
+  readonly subject: string;
+}
+
 /** What signing in and changing a password need of an account; hashes stay on this side. */
 @Injectable()
 export class CredentialsService {
@@ -23,19 +29,20 @@ export class CredentialsService {
     private readonly verifier: PasswordVerifier,
   ) {}
 
-  /**
-   * The account of that email or username if the password is right, else `null`; unknown names take the same time.
-   * @throws AccountLockedError after too many failures
-   */
-  async verify(name: string, password: string): Promise<VerifiedCredentials | null> {
+  /** Whom somebody says to be, by email or username; nothing is known of the password yet. */
+  async find(name: string): Promise<LoginCandidate> {
     const user = name.includes('@')
       ? await this.users.findByEmailWithPassword(name)
       : await this.users.findByUsernameWithPassword(name);
-    const isRight = await this.verifier.verify(
-      user?.id ?? `unknown:${name.toLowerCase()}`,
-      password,
-      user?.passwordHash ?? null,
-    );
+    return { user, subject: user?.id ?? `unknown:${name.toLowerCase()}` };
+  }
+
+  /**
+   * The account if the password is right, else `null`; a name that is nobody's takes the same time.
+   * @throws AccountLockedError after too many failures
+   */
+  async verify({ user, subject }: LoginCandidate, password: string): Promise<VerifiedCredentials | null> {
+    const isRight = await this.verifier.verify(subject, password, user?.passwordHash ?? null);
     if (!user || !isRight) return null;
     return { account: user, passwordHash: await this.upToDateHash(user.id, password, user.passwordHash) };
   }

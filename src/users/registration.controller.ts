@@ -4,6 +4,7 @@ import { OptionallyAuthenticated } from '../common/auth/access.decorator.js';
 import { CurrentUser } from '../common/auth/current-user.decorator.js';
 import type { Principal } from '../common/auth/principal.js';
 import { ApiErrors } from '../common/http/api-errors.decorator.js';
+import { Client, type ClientInfo } from '../common/http/client-info.js';
 import { CredentialsBody, RateLimit } from '../common/http/route-settings.decorator.js';
 import { RegisterDto } from './dto/register.dto.js';
 import { UserResponse } from './dto/user.response.js';
@@ -27,7 +28,11 @@ export class RegistrationController {
   })
   @ApiCreatedResponse({ type: UserResponse })
   @ApiErrors(403, 409)
-  async register(@CurrentUser() caller: Principal | undefined, @Body() body: RegisterDto): Promise<UserResponse> {
-    return UserResponse.from(await this.users.register(toNewAccount(body), caller));
+  async register(
+    @CurrentUser() caller: Principal | undefined,
+    @Client() client: ClientInfo,
+    @Body() body: RegisterDto,
+  ): Promise<UserResponse> {
+    return UserResponse.from(await this.users.register(toNewAccount(body), caller, client));
   }
 }

@@ -38,6 +38,9 @@ export class User implements Account {
   @Column('boolean')
   isVerified!: boolean;
 
+  @Column('boolean')
+  hasSecondFactor!: boolean;
+
   @Column({ type: 'varchar', select: false })
   passwordHash!: string;
 

@@ -8,7 +8,7 @@ import {
   ApiTags,
   getSchemaPath,
 } from '@nestjs/swagger';
-import { Authenticated } from '../common/auth/access.decorator.js';
+import { Authenticated, SessionOnly } from '../common/auth/access.decorator.js';
 import { CurrentUser } from '../common/auth/current-user.decorator.js';
 import type { Account, Principal } from '../common/auth/principal.js';
 import { ApiErrors } from '../common/http/api-errors.decorator.js';
@@ -46,7 +46,7 @@ export class UsersController {
   ) {}
 
   @Get()
-  @Authenticated()
+  @Authenticated('users:read')
   @ApiOperation({
     summary: 'List users',
     description: 'Admins see everybody in full; others see the public view of the active users.',
@@ -66,7 +66,7 @@ export class UsersController {
   }
 
   @Get('me')
-  @Authenticated()
+  @Authenticated('users:read')
   @ApiOperation({ summary: 'The signed-in user' })
   @ApiOkResponse({ type: UserResponse })
   me(@CurrentUser() caller: Principal): UserResponse {
@@ -74,7 +74,7 @@ export class UsersController {
   }
 
   @Put('me')
-  @Authenticated()
+  @Authenticated('users:write')
   @ApiBody(PROFILE_EXAMPLE)
   @ApiOperation({
     summary: 'Change the signed-in user',
@@ -87,7 +87,7 @@ export class UsersController {
   }
 
   @Patch('me')
-  @Authenticated()
+  @Authenticated('users:write')
   @ApiBody(PROFILE_EXAMPLE)
   @ApiOperation({ summary: 'Change the signed-in user', description: 'The same as `PUT`.' })
   @ApiOkResponse({ type: UserResponse })
@@ -98,7 +98,7 @@ export class UsersController {
 
   @Delete('me')
   @HttpCode(HttpStatus.NO_CONTENT)
-  @Authenticated()
+  @SessionOnly()
   @CredentialsBody()
   @ApiOperation({
     summary: 'Delete the signed-in user',
@@ -107,11 +107,11 @@ export class UsersController {
   @ApiNoContentResponse()
   @ApiErrors(400, 409)
   deleteMe(@CurrentUser() caller: Principal, @Body() body: DeleteAccountDto): Promise<void> {
-    return this.users.deleteOwn(caller.id, body.password);
+    return this.users.deleteOwn(caller, body.password);
   }
 
   @Get(':id')
-  @Authenticated()
+  @Authenticated('users:read')
   @ApiOperation({ summary: 'A user', description: 'In full for the user and admins, else the public view.' })
   @ApiOkResponse(eitherOf(PublicUserResponse, UserResponse))
   async get(
@@ -122,7 +122,7 @@ export class UsersController {
   }
 
   @Put(':id')
-  @Authenticated()
+  @Authenticated('users:write')
   @ApiBody(PROFILE_EXAMPLE)
   @ApiOperation({ summary: 'Change a user', description: 'By the user or an admin. Only what is given changes.' })
   @ApiOkResponse({ type: UserResponse })
@@ -136,7 +136,7 @@ export class UsersController {
   }
 
   @Patch(':id')
-  @Authenticated()
+  @Authenticated('users:write')
   @ApiBody(PROFILE_EXAMPLE)
   @ApiOperation({ summary: 'Change a user', description: 'The same as `PUT`.' })
   @ApiOkResponse({ type: UserResponse })
@@ -150,7 +150,7 @@ export class UsersController {
   }
 
   @Delete(':id')
-  @Authenticated()
+  @Authenticated('users:write')
   @ApiOperation({ summary: 'Delete a user', description: 'By the user or an admin. The last active admin stays.' })
   @ApiOkResponse({ type: MessageResponse, example: { message: 'User deleted successfully' } })
   @ApiErrors(403, 409)

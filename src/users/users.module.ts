@@ -14,6 +14,6 @@ import { UsersService } from './users.service.js';
   imports: [TypeOrmModule.forFeature([User])],
   controllers: [RegistrationController, UsersController],
   providers: [UsersService, CredentialsService, FirstAdminService, UsersRepository, PasswordHasher, PasswordVerifier],
-  exports: [UsersService, CredentialsService, FirstAdminService],
+  exports: [UsersService, CredentialsService, FirstAdminService, PasswordHasher],
 })
 export class UsersModule {}

@@ -2,9 +2,11 @@ import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import type { Account, Principal } from '../common/auth/principal.js';
 import type { Role } from '../common/auth/role.js';
-import { ForbiddenError } from '../common/errors/errors.js';
+import { ForbiddenError, InsufficientScopeError } from '../common/errors/errors.js';
 import { PasswordsDifferError, WeakPasswordError } from '../common/errors/rule-error.js';
+import { AuditEvent } from '../common/events/audit-event.js';
 import { DomainEvents } from '../common/events/domain-events.js';
+import type { ClientInfo } from '../common/http/client-info.js';
 import type { PageWindow } from '../common/http/page.js';
 import { brokenPasswordRules } from '../common/validation/password-policy.js';
 import { AppConfig } from '../config/app-config.js';
@@ -20,7 +22,7 @@ import {
   UserNotFoundError,
   WrongPasswordError,
 } from './users.errors.js';
-import { UserUpdatedEvent } from './users.events.js';
+import { EmailChangedEvent, UserRegisteredEvent, UserUpdatedEvent } from './users.events.js';
 import { UsersRepository } from './users.repository.js';
 
 export interface NewAccount {
@@ -52,7 +54,7 @@ export class UsersService {
   ) {}
 
   /** Creates an account for anybody while registration is open, and for an admin always. Only an admin makes an admin. */
-  async register(account: NewAccount, caller: Principal | undefined): Promise<Account> {
+  async register(account: NewAccount, caller: Principal | undefined, client: ClientInfo): Promise<Account> {
     const isAdmin = caller?.role === 'admin';
     if (!this.config.accounts.isRegistrationOpen && !isAdmin) throw new RegistrationClosedError();
     if (account.role === 'admin' && !isAdmin) throw new AdminOnlyAccountError();
@@ -61,7 +63,12 @@ export class UsersService {
     if (broken.length > 0) throw new WeakPasswordError('password', broken);
     if (account.confirmPassword !== undefined && account.confirmPassword !== account.password)
       throw new PasswordsDifferError();
-    return this.insert(newUser(account, await this.hasher.hash(account.password)), account.username === undefined);
+    const user = newUser(account, await this.hasher.hash(account.password));
+    const audit = caller
+      ? AuditEvent.by(caller, 'user.created', 'user', user.id, { role: user.role })
+      : new AuditEvent('user.registered', { actorId: null, origin: client, targetType: 'user', targetId: user.id });
+    await this.insert(user, account.username === undefined, audit);
+    return user;
   }
 
   async get(id: string): Promise<Account> {
@@ -98,8 +105,15 @@ export class UsersService {
     const event = await this.users.transaction(async (users, tx) => {
       const present = await users.findForUpdate(id);
       if (!present) throw new UserNotFoundError();
-      const isNewAddress = changes.email !== undefined && changes.email.toLowerCase() !== present.email.toLowerCase();
+      const previousEmail = present.email;
+      const isNewAddress = changes.email !== undefined && changes.email.toLowerCase() !== previousEmail.toLowerCase();
+      // Whoever has the mailbox can have the password: so this is for people, not for keys.
+      if (isNewAddress && caller.apiKey) throw new InsufficientScopeError();
       const account = await users.update(present, isNewAddress ? { ...changes, isVerified: false } : changes);
+      if (isNewAddress) {
+        await this.events.record(tx, new EmailChangedEvent(account, previousEmail, caller.client));
+        await this.events.record(tx, AuditEvent.by(caller, 'email.changed', 'user', id));
+      }
       const updated = new UserUpdatedEvent(account);
       await this.events.record(tx, updated);
       return updated;
@@ -111,34 +125,40 @@ export class UsersService {
   /** For the owner and admins. Sessions go with the account. @throws LastAdminError */
   async delete(caller: Principal, id: string): Promise<void> {
     refuseUnlessOwnerOrAdmin(caller, id);
-    await this.remove(id);
+    if (caller.apiKey && caller.id === id) throw new InsufficientScopeError();
+    await this.remove(caller, id);
   }
 
   /** @throws WrongPasswordError, LastAdminError */
-  async deleteOwn(id: string, password: string): Promise<void> {
+  async deleteOwn(caller: Principal, password: string): Promise<void> {
+    const { id } = caller;
     const hash = await this.users.findPasswordHash(id);
     if (!hash || !(await this.verifier.verify(id, password, hash))) throw new WrongPasswordError();
-    await this.remove(id);
+    await this.remove(caller, id);
   }
 
-  private async remove(id: string): Promise<void> {
-    await this.users.transaction(async (users) => {
+  private async remove(caller: Principal, id: string): Promise<void> {
+    await this.users.transaction(async (users, tx) => {
       await users.lockAdmins();
       const user = await users.findById(id);
       if (!user) throw new UserNotFoundError();
       const isActiveAdmin = user.role === 'admin' && user.isActive;
       if (isActiveAdmin && (await users.countOtherActiveAdmins(id)) === 0) throw new LastAdminError();
       await users.delete(id);
+      await this.events.record(tx, AuditEvent.by(caller, 'user.deleted', 'user', id, { username: user.username }));
     });
   }
 
   /** A derived username that is taken gets a random end; one that was asked for is refused. */
-  private async insert(user: User, isDerived: boolean): Promise<Account> {
+  private async insert(user: User, isDerived: boolean, audit: AuditEvent): Promise<void> {
     const derived = user.username;
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.users.insert(user);
-        return user;
+        return await this.users.transaction(async (users, tx) => {
+          await users.insert(user);
+          await this.events.record(tx, new UserRegisteredEvent(user));
+          await this.events.record(tx, audit);
+        });
       } catch (error) {
         if (!isDerived || !(error instanceof UsernameTakenError) || attempt === USERNAME_ATTEMPTS) throw error;
         user.username = withRandomSuffix(derived);
@@ -161,6 +181,7 @@ export function newUser(account: Omit<NewAccount, 'password'>, passwordHash: str
     role: account.role,
     isActive: true,
     isVerified: false,
+    hasSecondFactor: false,
     passwordHash,
     totalUploads: 0,
     totalStorageUsed: 0,

@@ -6,7 +6,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { AccessGuard } from '../../src/auth/guards/access.guard.js';
 import { RolesGuard } from '../../src/auth/guards/roles.guard.js';
 import { AccessService } from '../../src/auth/access.service.js';
-import { AccessTokens } from '../../src/auth/tokens/access-tokens.js';
+import { CallerIdentityService } from '../../src/auth/caller-identity.service.js';
 import { ACCESS_POLICY, Authenticated, Roles } from '../../src/common/auth/access.decorator.js';
 import { startTestApp } from '../support/test-app.js';
 
@@ -35,7 +35,7 @@ class SampleController {
   }
 
   @Get('members')
-  @Authenticated()
+  @Authenticated('users:read')
   members() {
     return {};
   }
@@ -72,18 +72,21 @@ describe('access policies', () => {
         controllers: [SampleController],
         providers: [
           {
-            provide: AccessTokens,
-            useValue: { claimsOf: (request: { headers: object }) => ('authorization' in request.headers ? {} : null) },
+            provide: CallerIdentityService,
+            useValue: {
+              ofRequest: async (request: { headers: object }) =>
+                'authorization' in request.headers ? { id: 'x', role } : null,
+            },
           },
-          { provide: AccessService, useValue: { principalOf: () => ({ id: 'x', role }) } },
+          { provide: AccessService, useValue: { awaitsSecondFactor: () => false } },
         ],
       })
       class SampleModule {}
       const module = await Test.createTestingModule({ imports: [SampleModule] }).compile();
       app = module.createNestApplication<NestFastifyApplication>(new FastifyAdapter());
       app.useGlobalGuards(
-        new AccessGuard(app.get(Reflector), app.get(AccessTokens), app.get(AccessService)),
-        new RolesGuard(app.get(Reflector)),
+        new AccessGuard(app.get(Reflector), app.get(CallerIdentityService)),
+        new RolesGuard(app.get(Reflector), app.get(AccessService)),
       );
       app.useGlobalFilters({
         catch: (error: { kind: string }, host) =>

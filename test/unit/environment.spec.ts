@@ -1,5 +1,5 @@
 import { ConfigurationError, readEnvironment } from '../../src/config/environment.js';
-import { loadConfig, reservedVariablesIn } from '../../src/config/load-config.js';
+import { loadConfig } from '../../src/config/load-config.js';
 
 const SECRET = 'long enough and random: 0123456789abcdef';
 
@@ -120,7 +120,4 @@ describe('the configuration', () => {
     expect(accessKey.export().toString()).toBe(SECRET);
   });
 
-  it('names what is set without effect', () => {
-    expect(reservedVariablesIn({ SMTP_URL: 'smtp://x', STORAGE_DRIVER: 'local', PORT: '1' })).toEqual(['SMTP_URL']);
-  });
 });

@@ -3,17 +3,24 @@ import { Reflector } from '@nestjs/core';
 import { policyOf } from '../../common/auth/access.decorator.js';
 import { carrierOf } from '../../common/auth/caller.js';
 import { ForbiddenError } from '../../common/errors/errors.js';
+import { AccessService } from '../access.service.js';
+import { SecondFactorRequiredError } from '../auth.errors.js';
 
 /** After the access guard: of those whom it knows, lets in the holders of the roles that the route asks for. */
 @Injectable()
 export class RolesGuard implements CanActivate {
-  constructor(private readonly reflector: Reflector) {}
+  constructor(
+    private readonly reflector: Reflector,
+    private readonly access: AccessService,
+  ) {}
 
   canActivate(context: ExecutionContext): boolean {
     const policy = policyOf(this.reflector, context);
     if (policy?.kind !== 'roles') return true;
-    const role = carrierOf(context).principal?.role;
-    if (!role || !policy.roles.includes(role)) throw new ForbiddenError();
-    return true;
+    const { principal } = carrierOf(context);
+    if (principal && policy.roles.includes(principal.role)) return true;
+    throw principal && this.access.awaitsSecondFactor(principal)
+      ? new SecondFactorRequiredError()
+      : new ForbiddenError();
   }
 }

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, Not, Repository } from 'typeorm';
 import type { Role } from '../../common/auth/role.js';
+import type { Scope } from '../../common/auth/scope.js';
 import type { PageWindow } from '../../common/http/page.js';
 import { Session } from './session.entity.js';
 
@@ -9,6 +10,14 @@ import { Session } from './session.entity.js';
 export interface LockedSession {
   readonly session: Session;
   readonly now: Date;
+}
+
+/** A session, or an API key with its scopes. */
+export interface LiveCredential {
+  readonly id: string;
+  readonly scopes: Scope[] | null;
+  readonly role: Role;
+  readonly hasSecondFactor: boolean;
 }
 
 @Injectable()
@@ -53,14 +62,17 @@ export class SessionsRepository {
     return { sessions, total };
   }
 
-  /** The roles that the users of these sessions have now; those that have ended, or whose account is disabled, are left out. */
-  async findLiveRoles(ids: readonly string[]): Promise<Map<string, Role>> {
-    const rows = await this.rows.query<{ id: string; role: Role }[]>(
-      `SELECT s.id, u.role FROM sessions s JOIN users u ON u.id = s.user_id
-       WHERE s.id = ANY ($1) AND s.expires_at > now() AND u.is_active`,
+  /** Those of the sessions and API keys that are alive, with what their users are now. */
+  findLive(ids: readonly string[]): Promise<LiveCredential[]> {
+    return this.rows.query<LiveCredential[]>(
+      `SELECT c.id, c.scopes, u.role, u.has_second_factor AS "hasSecondFactor" FROM (
+         SELECT id, user_id, NULL AS scopes FROM sessions WHERE id = ANY ($1) AND expires_at > now()
+         UNION ALL
+         SELECT id, user_id, scopes FROM api_keys
+         WHERE id = ANY ($1) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())) c
+       JOIN users u ON u.id = c.user_id AND u.is_active`,
       [ids],
     );
-    return new Map(rows.map(({ id, role }) => [id, role]));
   }
 
   async delete(id: string): Promise<void> {

@@ -1,10 +1,14 @@
 import { Injectable, Logger } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
+import type { Principal } from '../../common/auth/principal.js';
 import type { Role } from '../../common/auth/role.js';
+import { AuditEvent } from '../../common/events/audit-event.js';
+import { DomainEvents } from '../../common/events/domain-events.js';
 import type { ClientInfo } from '../../common/http/client-info.js';
 import type { PageWindow } from '../../common/http/page.js';
 import { AppConfig } from '../../config/app-config.js';
+import { AccessService } from '../access.service.js';
 import { InvalidRefreshTokenError, SessionNotFoundError } from '../auth.errors.js';
 import type { RefreshTicket } from '../tokens/refresh-tokens.js';
 import { decideRotation } from './rotation.js';
@@ -19,6 +23,8 @@ export class SessionsService {
 
   constructor(
     private readonly sessions: SessionsRepository,
+    private readonly access: AccessService,
+    private readonly events: DomainEvents,
     private readonly config: AppConfig,
   ) {}
 
@@ -36,7 +42,8 @@ export class SessionsService {
       lastUsedAt: now,
       expiresAt: this.idleEnd(now, endsAt),
       endsAt,
-      ...client,
+      ipAddress: client.ipAddress,
+      userAgent: client.userAgent,
     };
     await sessions.insert(session);
     return { sessionId: session.id, counter: FIRST_COUNTER };
@@ -51,18 +58,14 @@ export class SessionsService {
     const outcome = await this.sessions.transaction(async (tx) => {
       const sessions = this.sessions.within(tx);
       const locked = await sessions.findLocked(presented.sessionId);
-      return locked && this.advance(sessions, locked, presented.counter, client);
+      return locked && this.advance(tx, locked, presented.counter, client);
     });
     if (!outcome) throw new InvalidRefreshTokenError();
     return outcome;
   }
 
-  private async advance(
-    sessions: SessionsRepository,
-    { session, now }: LockedSession,
-    presented: number,
-    client: ClientInfo,
-  ) {
+  private async advance(tx: EntityManager, { session, now }: LockedSession, presented: number, client: ClientInfo) {
+    const sessions = this.sessions.within(tx);
     const { id, userId, refreshCounter: counter, endsAt } = session;
     switch (decideRotation({ counter, ...session }, presented, now, this.config.tokens.refreshGraceSeconds)) {
       case 'rotate': {
@@ -72,47 +75,69 @@ export class SessionsService {
           rotatedAt: now,
           lastUsedAt: now,
           expiresAt,
-          ...client,
+          ipAddress: client.ipAddress,
+          userAgent: client.userAgent,
         });
         return { userId, ticket: { sessionId: id, counter: counter + 1 } };
       }
       case 'repeat':
         return { userId, ticket: { sessionId: id, counter } };
       case 'reuse':
-        await sessions.delete(id);
-        this.logger.warn({
-          message: 'A refresh token was used again; its session has ended',
-          session_id: id,
-          user_id: userId,
-          ip: client.ipAddress,
-        });
+        await this.endReused(tx, session, client);
         return null;
       case 'refuse':
         return null;
     }
   }
 
+  private async endReused(tx: EntityManager, { id, userId }: Session, client: ClientInfo): Promise<void> {
+    await this.sessions.within(tx).delete(id);
+    this.logger.warn({
+      message: 'A refresh token was used again; its session has ended',
+      session_id: id,
+      user_id: userId,
+      ip: client.ipAddress,
+    });
+    const target = { targetType: 'session', targetId: id, details: { user_id: userId } } as const;
+    await this.events.record(
+      tx,
+      new AuditEvent('session.refresh_reused', { actorId: null, origin: client, ...target }),
+    );
+  }
+
   list(userId: string, window: PageWindow): Promise<{ sessions: Session[]; total: number }> {
     return this.sessions.listOwn(userId, window);
   }
 
-  /** By session, for those that are alive. */
-  rolesOf(sessionIds: readonly string[]): Promise<Map<string, Role>> {
-    return this.sessions.findLiveRoles(sessionIds);
+  /** What the holders of these sessions and API keys act as, for those that are alive. */
+  async rolesOf(ids: readonly string[]): Promise<Map<string, Role>> {
+    const live = await this.sessions.findLive(ids);
+    return new Map(live.map((credential) => [credential.id, this.access.roleOf(credential, credential.scopes)]));
   }
 
   /** @throws SessionNotFoundError for another user's session too */
-  async end(userId: string, sessionId: string): Promise<void> {
-    if (!(await this.sessions.deleteOwn(sessionId, userId))) throw new SessionNotFoundError();
+  async end(caller: Principal, sessionId: string): Promise<void> {
+    if (!(await this.endIfAlive(caller, sessionId))) throw new SessionNotFoundError();
   }
 
   /** Ends a session that may be over already. */
-  async endIfAlive(userId: string, sessionId: string): Promise<void> {
-    await this.sessions.deleteOwn(sessionId, userId);
+  endIfAlive(caller: Principal, sessionId: string): Promise<boolean> {
+    return this.sessions.transaction(async (tx) => {
+      const isEnded = await this.sessions.within(tx).deleteOwn(sessionId, caller.id);
+      if (isEnded) await this.events.record(tx, AuditEvent.by(caller, 'session.ended', 'session', sessionId));
+      return isEnded;
+    });
   }
 
-  endAll(userId: string): Promise<void> {
-    return this.sessions.deleteAllOf(userId);
+  async endAll(caller: Principal): Promise<void> {
+    await this.sessions.transaction(async (tx) => {
+      await this.endAllOf(tx, caller.id);
+      await this.events.record(tx, AuditEvent.by(caller, 'session.all_ended', 'user', caller.id));
+    });
+  }
+
+  async endAllOf(tx: EntityManager, userId: string): Promise<void> {
+    await this.sessions.within(tx).deleteAllOf(userId);
   }
 
   endOthers(tx: EntityManager, userId: string, keptSessionId: string): Promise<void> {

@@ -12,6 +12,7 @@ import { MemberResponse } from '../dto/subscription.response.js';
 import { UpdateChannelDto } from '../dto/update-channel.dto.js';
 import { CHANNEL_NAME_PATTERN } from './channel-name.js';
 import { ChannelsService } from './channels.service.js';
+import { MembershipsService } from './memberships.service.js';
 
 const ChannelPage = PageOf(ChannelResponse);
 const MemberPage = PageOf(MemberResponse);
@@ -21,10 +22,13 @@ const NameParam = (example: string) =>
 const UserIdParam = () => ApiParam({ name: 'user_id', schema: { type: 'string', format: 'uuid' } });
 
 @ApiTags('broadcasting')
-@Authenticated()
+@Authenticated('broadcast:read')
 @Controller('broadcasting/channels')
 export class ChannelsController {
-  constructor(private readonly channels: ChannelsService) {}
+  constructor(
+    private readonly channels: ChannelsService,
+    private readonly memberships: MembershipsService,
+  ) {}
 
   @Get()
   @ApiOperation({
@@ -90,8 +94,12 @@ export class ChannelsController {
   @ApiOperation({ summary: 'Add a user to a private-<name> channel', description: 'By admins.' })
   @ApiNoContentResponse()
   @ApiErrors(403, 404, 422)
-  addMember(@Param('name') name: string, @Param('user_id', IdPipe) userId: string): Promise<void> {
-    return this.channels.addMember(name, userId);
+  addMember(
+    @CurrentUser() caller: Principal,
+    @Param('name') name: string,
+    @Param('user_id', IdPipe) userId: string,
+  ): Promise<void> {
+    return this.memberships.add(caller, name, userId);
   }
 
   @Delete(':name/members/:user_id')
@@ -106,7 +114,11 @@ export class ChannelsController {
   })
   @ApiNoContentResponse()
   @ApiErrors(403, 404, 422)
-  removeMember(@Param('name') name: string, @Param('user_id', IdPipe) userId: string): Promise<void> {
-    return this.channels.removeMember(name, userId);
+  removeMember(
+    @CurrentUser() caller: Principal,
+    @Param('name') name: string,
+    @Param('user_id', IdPipe) userId: string,
+  ): Promise<void> {
+    return this.memberships.remove(caller, name, userId);
   }
 }

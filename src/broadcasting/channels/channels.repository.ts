@@ -1,9 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { Repository } from 'typeorm';
+import { type EntityManager, Repository } from 'typeorm';
 import type { Role } from '../../common/auth/role.js';
 import type { PageWindow } from '../../common/http/page.js';
-import { violatedConstraint } from '../../database/database-errors.js';
 import { type ChannelName, roleChannel, userChannel } from './channel-name.js';
 import { Channel, type PublishPolicy } from './channel.entity.js';
 
@@ -90,27 +89,41 @@ export class ChannelsRepository {
     return this.find(name);
   }
 
-  /** `false` when there is no such user. Adding a member again changes nothing. */
-  async addMember(name: string, userId: string): Promise<boolean> {
-    await this.rows.query('SELECT create_channels(ARRAY[$1])', [name]);
-    try {
-      await this.rows.query(
-        `INSERT INTO channel_members (channel_id, user_id, created_at) SELECT id, $2, now() FROM channels WHERE name = $1
-         ON CONFLICT DO NOTHING`,
-        [name, userId],
-      );
-      return true;
-    } catch (error) {
-      if (violatedConstraint(error) === 'FK_channel_members_user_id') return false;
-      throw error;
-    }
+  within(tx: EntityManager): ChannelsRepository {
+    return new ChannelsRepository(tx.getRepository(Channel));
   }
 
-  async removeMember(name: string, userId: string): Promise<void> {
-    await this.rows.query(
+  transaction<T>(work: (channels: ChannelsRepository, tx: EntityManager) => Promise<T>): Promise<T> {
+    return this.rows.manager.transaction((tx) => work(this.within(tx), tx));
+  }
+
+  /** Does nothing to a channel that there is. */
+  async create(name: string): Promise<void> {
+    await this.rows.query('SELECT create_channels(ARRAY[$1])', [name]);
+  }
+
+  /** To a channel that there is. */
+  async addMember(name: string, userId: string): Promise<'added' | 'present' | 'no_user'> {
+    const [{ known, added }] = await this.rows.query<{ known: boolean; added: boolean }[]>(
+      `WITH person AS (SELECT id FROM users WHERE id = $2 FOR KEY SHARE),
+            added AS (
+              INSERT INTO channel_members (channel_id, user_id, created_at)
+              SELECT c.id, p.id, now() FROM channels c, person p WHERE c.name = $1
+              ON CONFLICT DO NOTHING RETURNING user_id)
+       SELECT EXISTS (SELECT FROM person) AS known, EXISTS (SELECT FROM added) AS added`,
+      [name, userId],
+    );
+    if (!known) return 'no_user';
+    return added ? 'added' : 'present';
+  }
+
+  /** Whether the user was a member. */
+  async removeMember(name: string, userId: string): Promise<boolean> {
+    const [, affected] = await this.rows.query<[unknown, number]>(
       'DELETE FROM channel_members m USING channels c WHERE c.id = m.channel_id AND c.name = $1 AND m.user_id = $2',
       [name, userId],
     );
+    return affected > 0;
   }
 
   async listMembers(name: string, { skip, limit }: PageWindow): Promise<{ ids: string[]; total: number }> {

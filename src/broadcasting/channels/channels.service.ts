@@ -4,13 +4,7 @@ import type { PageWindow } from '../../common/http/page.js';
 import { AppConfig } from '../../config/app-config.js';
 import { PublicUserResponse } from '../../users/dto/user.response.js';
 import { UsersService } from '../../users/users.service.js';
-import { UserNotFoundError } from '../../users/users.errors.js';
-import {
-  ChannelForbiddenError,
-  ChannelNotFoundError,
-  InvalidChannelError,
-  NoMembershipError,
-} from '../broadcasting.errors.js';
+import { ChannelForbiddenError, ChannelNotFoundError, InvalidChannelError } from '../broadcasting.errors.js';
 import type { ChannelResponse } from '../dto/channel.response.js';
 import type { MemberResponse } from '../dto/subscription.response.js';
 import { AudienceService } from '../presence/audience.service.js';
@@ -19,6 +13,7 @@ import { ChannelAccess } from './channel-access.service.js';
 import { type ChannelName, parseChannelName } from './channel-name.js';
 import type { Channel } from './channel.entity.js';
 import { type ChannelSettings, ChannelsRepository } from './channels.repository.js';
+import { refuseWithoutMembers } from './memberships.service.js';
 
 /** An answer names at most so many of a presence channel's members. */
 const MEMBERS_MAX = 1_000;
@@ -62,18 +57,6 @@ export class ChannelsService {
     if (!(await this.channels.configure(channel, settings))) throw new ChannelNotFoundError();
     const [view] = await this.describe([name]);
     return view;
-  }
-
-  /** @throws NoMembershipError, UserNotFoundError */
-  async addMember(name: string, userId: string): Promise<void> {
-    refuseWithoutMembers(name);
-    if (!(await this.channels.addMember(name, userId))) throw new UserNotFoundError();
-  }
-
-  /** Removing nobody is no error. @throws NoMembershipError */
-  async removeMember(name: string, userId: string): Promise<void> {
-    refuseWithoutMembers(name);
-    await this.channels.removeMember(name, userId);
   }
 
   /** @throws NoMembershipError */
@@ -125,10 +108,4 @@ export class ChannelsService {
 function toMember(account: Account): MemberResponse {
   const { id, username, full_name } = PublicUserResponse.from(account, false);
   return { id, username, full_name };
-}
-
-function refuseWithoutMembers(name: string): void {
-  const channel = parseChannelName(name);
-  if (!channel) throw new InvalidChannelError('name');
-  if (channel.kind !== 'private') throw new NoMembershipError();
 }

@@ -19,13 +19,16 @@ const REASONS: Record<string, EndReason> = {
   'user-disabled': 'account_disabled',
   'user-role': 'role_changed',
   session: 'logged_out',
+  'api-key': 'api_key_revoked',
 };
 const PRECEDENCE = Object.keys(REASONS);
+/** They concern what rests on that session or key alone. */
+const OF_ONE_CREDENTIAL: ReadonlySet<string> = new Set(['session', 'api-key']);
 
 interface Change {
   readonly what: string;
   readonly userId: string;
-  /** A session's id, a channel's name. */
+  /** A session's or key's id, a channel's name. */
   readonly subject: string;
 }
 
@@ -146,5 +149,5 @@ export class AccessChanges {
 }
 
 function concerns({ what, userId, subject }: Change, { claims, principal }: LiveConnection): boolean {
-  return what in REASONS && principal.id === userId && (what !== 'session' || claims.sid === subject);
+  return what in REASONS && principal.id === userId && (!OF_ONE_CREDENTIAL.has(what) || claims.sid === subject);
 }

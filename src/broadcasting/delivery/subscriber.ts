@@ -7,6 +7,7 @@ export type EndReason =
   | 'account_disabled'
   | 'account_deleted'
   | 'role_changed'
+  | 'api_key_revoked'
   | 'token_expired'
   | 'slow_reader'
   | 'rate_limited'

@@ -49,7 +49,7 @@ export const NAMESPACE = '/broadcasting';
 
 /** Socket.IO events; what they do is the services' business, as it is for controllers. */
 @WebSocketGateway({ namespace: NAMESPACE })
-@Authenticated()
+@Authenticated('broadcast:read')
 @UseFilters(SocketErrorFilter)
 export class BroadcastingGateway implements OnGatewayInit, OnGatewayConnection, OnGatewayDisconnect {
   private readonly logger = new Logger(BroadcastingGateway.name);
@@ -90,7 +90,7 @@ export class BroadcastingGateway implements OnGatewayInit, OnGatewayConnection, 
     connection.send('connected', {
       socket_id: socket.id,
       user: { id, username, full_name },
-      expires_at: connection.expiresAt.toISOString(),
+      expires_at: connection.expiresAt,
     } satisfies ConnectedEvent);
     this.accessChanges.follow(connection, socket.data.accessMark);
   }
@@ -133,6 +133,7 @@ export class BroadcastingGateway implements OnGatewayInit, OnGatewayConnection, 
   }
 
   @SubscribeMessage('publish')
+  @Authenticated('broadcast:write')
   async publish(
     @CurrentUser() caller: Principal,
     @MessageBody() { channel, event, data, idempotency_key, durable }: PublishDto,
@@ -142,17 +143,19 @@ export class BroadcastingGateway implements OnGatewayInit, OnGatewayConnection, 
   }
 
   @SubscribeMessage('authenticate')
+  @Authenticated('any')
   async authenticate(
     @ConnectedSocket() { data: { connection } }: GatehouseSocket,
     @MessageBody() { token }: AuthenticateDto,
   ): Promise<AuthenticatedAck> {
-    const { accessClaims, principal, mark } = await this.handshake.renew(connection.principal.id, token);
+    const { accessClaims, principal, mark } = await this.handshake.renew(connection.principal, token);
     connection.renew(accessClaims, principal);
     this.accessChanges.follow(connection, mark);
-    return { ok: true, expires_at: connection.expiresAt.toISOString() };
+    return { ok: true, expires_at: connection.expiresAt };
   }
 
   @SubscribeMessage('ping')
+  @Authenticated('any')
   ping(): PongAck {
     return { ok: true, time: new Date().toISOString() };
   }

@@ -58,8 +58,13 @@ export class PublishedAck extends ChannelMessageResponse {
 export class AuthenticatedAck {
   @ApiProperty({ enum: [true] })
   ok!: true;
-  @ApiProperty({ format: 'date-time', description: 'The socket ends then unless it is renewed again' })
-  expires_at!: string;
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    format: 'date-time',
+    description: 'The socket ends then unless it is renewed again; null for an API key without an end',
+  })
+  expires_at!: string | null;
 }
 
 export class PongAck {
@@ -75,10 +80,13 @@ export class ConnectedEvent {
   @ApiProperty({ type: MemberResponse })
   user!: MemberResponse;
   @ApiProperty({
+    type: String,
+    nullable: true,
     format: 'date-time',
-    description: 'The socket ends then, with the token, unless `authenticate` renews it',
+    description:
+      'The socket ends then, with the token, unless `authenticate` renews it; null for an API key without an end',
   })
-  expires_at!: string;
+  expires_at!: string | null;
 }
 
 export class PresenceEvent {

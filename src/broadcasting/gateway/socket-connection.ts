@@ -3,6 +3,7 @@ import type { Socket } from 'socket.io';
 import type { AccessClaims } from '../../common/auth/access-claims.js';
 import type { CallerCarrier } from '../../common/auth/caller.js';
 import type { Principal } from '../../common/auth/principal.js';
+import { type Alarm, atUnixTime } from '../connections/alarm.js';
 import type { LiveConnection } from '../connections/live-connections.js';
 import { Turns } from '../connections/turns.js';
 import type { ChannelPart } from '../delivery/local-audience.js';
@@ -40,7 +41,7 @@ export class SocketConnection implements LiveConnection {
   private turn = Promise.resolve();
   /** Not the socket's: that is what the last event's check has found. */
   private admitted: Principal;
-  private expiry: NodeJS.Timeout | null = null;
+  private expiry: Alarm | null = null;
 
   constructor(
     private readonly socket: GatehouseSocket,
@@ -66,8 +67,9 @@ export class SocketConnection implements LiveConnection {
     return !this.isEnded && this.socket.connected;
   }
 
-  get expiresAt(): Date {
-    return new Date(this.claims.exp * 1000);
+  /** ISO 8601; `null` for a key without an end. */
+  get expiresAt(): string | null {
+    return Number.isFinite(this.claims.exp) ? new Date(this.claims.exp * 1000).toISOString() : null;
   }
 
   /** The token was good; from now on its session and its expiry count. */
@@ -121,7 +123,7 @@ export class SocketConnection implements LiveConnection {
   /** The connection is over, by whomever. */
   close(): void {
     this.isEnded = true;
-    if (this.expiry) clearTimeout(this.expiry);
+    this.expiry?.cancel();
   }
 
   private async waitForRoom(): Promise<void> {
@@ -142,7 +144,7 @@ export class SocketConnection implements LiveConnection {
   }
 
   private followExpiry(): void {
-    if (this.expiry) clearTimeout(this.expiry);
-    this.expiry = setTimeout(() => this.end('token_expired'), this.claims.exp * 1000 - Date.now()).unref();
+    this.expiry?.cancel();
+    this.expiry = atUnixTime(this.claims.exp, () => this.end('token_expired'));
   }
 }

@@ -2,11 +2,11 @@ import proxyAddr from '@fastify/proxy-addr';
 import { Injectable } from '@nestjs/common';
 import { normalizeIp } from '@nestjs/throttler';
 import type { Socket } from 'socket.io';
-import { AccessService } from '../../auth/access.service.js';
-import { AccessTokens } from '../../auth/tokens/access-tokens.js';
+import { CallerIdentityService } from '../../auth/caller-identity.service.js';
 import type { AccessClaims } from '../../common/auth/access-claims.js';
 import type { Principal } from '../../common/auth/principal.js';
 import { InvalidCredentialsError, NotAuthenticatedError, TooManyRequestsError } from '../../common/errors/errors.js';
+import { type ClientInfo, userAgentOf } from '../../common/http/client-info.js';
 import { FixedWindowCounter, retryAfterSeconds } from '../../common/limits/fixed-window.js';
 import { AppConfig } from '../../config/app-config.js';
 import { type TrustRule, trustRule } from '../../config/trusted-proxies.js';
@@ -14,15 +14,14 @@ import { AccessChanges } from '../connections/access-changes.js';
 import { LiveConnections } from '../connections/live-connections.js';
 import type { SocketData } from './socket-connection.js';
 
-/** Who may connect: whoever shows a token, in `auth.token` or the `Authorization` header, never in the URL. */
+/** Who may connect: whoever shows a token or an API key, in `auth.token` or a header, never in the URL. */
 @Injectable()
 export class SocketHandshake {
   private readonly refusals: FixedWindowCounter;
   private readonly trust: TrustRule;
 
   constructor(
-    private readonly tokens: AccessTokens,
-    private readonly access: AccessService,
+    private readonly callers: CallerIdentityService,
     private readonly connections: LiveConnections,
     private readonly accessChanges: AccessChanges,
     private readonly config: AppConfig,
@@ -37,7 +36,7 @@ export class SocketHandshake {
     Object.assign(socket.data as object, { address });
     const token = tokenOf(socket);
     const accessMark = this.accessChanges.mark();
-    const identity = await this.identify(token);
+    const identity = await this.identify(token, clientOf(socket, address));
     if (!identity) {
       this.countRefusal(address);
       throw token === null ? new NotAuthenticatedError() : new InvalidCredentialsError();
@@ -47,21 +46,23 @@ export class SocketHandshake {
     Object.assign(socket.data as object, data);
   }
 
-  /** The token of an open socket's user, of whatever session. @throws InvalidCredentialsError */
+  /** What an open socket's user shows next, of whatever session. @throws InvalidCredentialsError */
   async renew(
-    userId: string,
+    { id, client }: Principal,
     token: string,
   ): Promise<{ accessClaims: AccessClaims; principal: Principal; mark: number }> {
     const mark = this.accessChanges.mark();
-    const identity = await this.identify(token);
-    if (identity?.principal.id !== userId) throw new InvalidCredentialsError();
+    const identity = await this.identify(token, client);
+    if (identity?.principal.id !== id) throw new InvalidCredentialsError();
     return { ...identity, mark };
   }
 
-  private async identify(token: string | null): Promise<{ accessClaims: AccessClaims; principal: Principal } | null> {
-    const accessClaims = token === null ? null : this.tokens.verify(token);
-    const principal = accessClaims && (await this.access.principalOf(accessClaims));
-    return accessClaims && principal && { accessClaims, principal };
+  private async identify(
+    token: string | null,
+    client: ClientInfo,
+  ): Promise<{ accessClaims: AccessClaims; principal: Principal } | null> {
+    const identity = token === null ? null : await this.callers.of(token, client);
+    return identity && { accessClaims: identity.claims, principal: identity.principal };
   }
 
   /** As for requests without a valid token: so many an address. Nobody with a good one is kept out by others at the same address. */
@@ -73,9 +74,14 @@ export class SocketHandshake {
   }
 }
 
+function clientOf({ handshake }: Socket, ipAddress: string): ClientInfo {
+  return { ipAddress, userAgent: userAgentOf(handshake.headers), requestId: null };
+}
+
 function tokenOf({ handshake }: Socket): string | null {
   const { token } = handshake.auth as { token?: unknown };
   if (typeof token === 'string' && token !== '') return token.replace(/^bearer /i, '');
-  const header = handshake.headers.authorization ?? '';
-  return /^bearer ./i.test(header) ? header.slice(7).trim() : null;
+  const { authorization = '', 'x-api-key': key } = handshake.headers;
+  if (/^bearer ./i.test(authorization)) return authorization.slice(7).trim();
+  return typeof key === 'string' && key !== '' ? key : null;
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { AccessClaims } from '../../common/auth/access-claims.js';
 import type { Principal } from '../../common/auth/principal.js';
+import { type Alarm, atUnixTime } from '../connections/alarm.js';
 import type { LiveConnection } from '../connections/live-connections.js';
 import type { ChannelPart } from '../delivery/local-audience.js';
 import { type EndReason, SLOW_FACTOR, SLOW_PATIENCE_MS } from '../delivery/subscriber.js';
@@ -37,7 +38,8 @@ export class EventStream implements LiveConnection {
   private replayedBytes = 0;
   private isWatched = false;
   private waiters: (() => void)[] = [];
-  private timers: NodeJS.Timeout[] = [];
+  private heartbeat: NodeJS.Timeout | undefined;
+  private expiry: Alarm | null = null;
 
   constructor(private readonly parts: EventStreamParts) {
     this.claims = parts.claims;
@@ -67,11 +69,8 @@ export class EventStream implements LiveConnection {
     this.response.setTimeout(STALLED_MS, () => this.end('slow_reader'));
     this.response.writeHead(200, headers);
     this.response.write(Buffer.concat([RETRY, toFrame('subscribed', answer, position)]));
-    const lifetime = this.claims.exp * 1000 - Date.now();
-    this.timers = [
-      setInterval(() => this.beat(), HEARTBEAT_MS).unref(),
-      setTimeout(() => this.end('token_expired'), Math.max(0, lifetime)).unref(),
-    ];
+    this.heartbeat = setInterval(() => this.beat(), HEARTBEAT_MS).unref();
+    this.expiry = atUnixTime(this.claims.exp, () => this.end('token_expired'));
   }
 
   send(event: string, payload: object): void {
@@ -112,7 +111,8 @@ export class EventStream implements LiveConnection {
   close(): void {
     if (this.hasEnded) return;
     this.hasEnded = true;
-    for (const timer of this.timers) clearTimeout(timer);
+    clearInterval(this.heartbeat);
+    this.expiry?.cancel();
     this.tellDrained();
     this.parts.onEnd(this);
     if (!this.hasBegun || this.response.destroyed) return;

@@ -2,9 +2,9 @@ import { Controller, Get, HttpCode, HttpStatus, Post, Query, Req, Res } from '@n
 import { ApiCreatedResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { AccessTokens } from '../../auth/tokens/access-tokens.js';
-import { Authenticated } from '../../common/auth/access.decorator.js';
+import { Authenticated, SessionOnly } from '../../common/auth/access.decorator.js';
 import { CurrentUser } from '../../common/auth/current-user.decorator.js';
-import type { Principal } from '../../common/auth/principal.js';
+import { type Principal, sessionOf } from '../../common/auth/principal.js';
 import { NotAuthenticatedError } from '../../common/errors/errors.js';
 import type { GatehouseRequest } from '../../common/http/request.js';
 import { AcceptsTicket } from '../../common/http/route-settings.decorator.js';
@@ -16,7 +16,7 @@ import { StreamQuery } from './stream.query.js';
 import { StreamService } from './stream.service.js';
 
 @ApiTags('broadcasting')
-@Authenticated()
+@Authenticated('broadcast:read')
 @Controller('broadcasting/stream')
 export class StreamController {
   constructor(
@@ -43,10 +43,11 @@ export class StreamController {
       await this.channels.authorise(caller, channel);
       return this.streams.describe(reply);
     }
-    await this.streams.open({ claims, channel, after: position, epoch }, reply);
+    await this.streams.open({ claims, client: caller.client, channel, after: position, epoch }, reply);
   }
 
   @Post('ticket')
+  @SessionOnly()
   @HttpCode(HttpStatus.CREATED)
   @ApiOperation({
     summary: 'A ticket for a stream',
@@ -56,7 +57,7 @@ export class StreamController {
   @ApiCreatedResponse({ type: StreamTicketResponse })
   issueTicket(@CurrentUser() caller: Principal): StreamTicketResponse {
     return {
-      ticket: this.tokens.issueTicket(caller, caller.sessionId),
+      ticket: this.tokens.issueTicket(caller, sessionOf(caller)),
       expires_in: this.tokens.ticketTtlSeconds,
     };
   }

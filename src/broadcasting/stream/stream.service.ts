@@ -4,6 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { AccessService } from '../../auth/access.service.js';
 import type { AccessClaims } from '../../common/auth/access-claims.js';
 import { InvalidCredentialsError, ServiceUnavailableError } from '../../common/errors/errors.js';
+import type { ClientInfo } from '../../common/http/client-info.js';
 import { AppConfig } from '../../config/app-config.js';
 import { AccessChanges } from '../connections/access-changes.js';
 import { LiveConnections } from '../connections/live-connections.js';
@@ -21,6 +22,7 @@ const HEADERS = {
 
 export interface StreamRequest {
   readonly claims: AccessClaims;
+  readonly client: ClientInfo;
   readonly channel: string;
   readonly after: number | undefined;
   readonly epoch: string | undefined;
@@ -50,8 +52,9 @@ export class StreamService implements BeforeApplicationShutdown {
    * Answers with the events of a channel; once the first byte is out, this is done and the stream lives on.
    * @throws InvalidCredentialsError, TooManyConnectionsError, InvalidChannelError, ChannelForbiddenError, ServiceUnavailableError
    */
-  async open({ claims, channel, after, epoch }: StreamRequest, reply: FastifyReply): Promise<void> {
-    const stream = await this.admit(claims, reply.raw);
+  async open(request: StreamRequest, reply: FastifyReply): Promise<void> {
+    const { channel, after, epoch } = request;
+    const stream = await this.admit(request, reply.raw);
     try {
       const { answer, start } = await this.subscriptions.subscribe(stream, channel, { after, epoch });
       if (!stream.isOpen) throw new ServiceUnavailableError('The stream ended before it began');
@@ -72,9 +75,12 @@ export class StreamService implements BeforeApplicationShutdown {
   }
 
   /** The session is looked at once more, after the mark: what ends it from then on ends the stream too. */
-  private async admit(claims: AccessClaims, response: ServerResponse): Promise<EventStream> {
+  private async admit(
+    { claims, client }: Pick<StreamRequest, 'claims' | 'client'>,
+    response: ServerResponse,
+  ): Promise<EventStream> {
     const mark = this.accessChanges.mark();
-    const principal = await this.access.principalOf(claims);
+    const principal = await this.access.principalOf(claims, client);
     if (!principal) throw new InvalidCredentialsError();
     if (this.isStopping) throw new ServiceUnavailableError('The server is stopping');
     const { transport } = this;

@@ -2,22 +2,25 @@ import { applyDecorators, type ExecutionContext, SetMetadata } from '@nestjs/com
 import type { Reflector } from '@nestjs/core';
 import { ApiBearerAuth, ApiExtension, ApiOAuth2, ApiSecurity } from '@nestjs/swagger';
 import type { Role } from './role.js';
+import type { Scope } from './scope.js';
 
 /**
  * Who may call a route. A route without a policy is refused (default deny), and a test lists it.
  * - `public`: everybody; credentials are not looked at.
- * - `optional`: everybody; a valid token makes the caller known, a bad one is as good as none.
- * - `authenticated`: a live session.
- * - `roles`: a live session of a holder of one of the roles.
+ * - `optional`: everybody; valid credentials make the caller known, bad ones are as good as none.
+ * - `authenticated`: a live session, or an API key with the scope; with the scope `null`, no key; with `any`, any key.
+ * - `roles`: the same of a holder of one of the roles; a key needs the scope `admin`.
  */
 export type AccessPolicy =
   | { readonly kind: 'public' }
   | { readonly kind: 'optional' }
-  | { readonly kind: 'authenticated' }
+  | { readonly kind: 'authenticated'; readonly scope: Scope | 'any' | null }
   | { readonly kind: 'roles'; readonly roles: readonly Role[] };
 
 export const ACCESS_POLICY = 'gatehouse:access-policy';
 export const ACCESS_EXTENSION = 'x-access';
+/** The scope that an API key needs. */
+export const SCOPE_EXTENSION = 'x-scope';
 
 /** The names under which Swagger UI's "Authorize" offers the three ways to sign in. */
 export const SECURITY_SCHEMES = { password: 'password', bearer: 'bearer', apiKey: 'apiKey' } as const;
@@ -28,28 +31,32 @@ export const policyOf = (reflector: Reflector, context: ExecutionContext): Acces
 
 const policy = (access: AccessPolicy) => SetMetadata(ACCESS_POLICY, access);
 
-const needsCredentials = () =>
-  applyDecorators(
-    ApiOAuth2([], SECURITY_SCHEMES.password),
-    ApiBearerAuth(SECURITY_SCHEMES.bearer),
-    ApiSecurity(SECURITY_SCHEMES.apiKey),
-  );
+const needsSession = () =>
+  applyDecorators(ApiOAuth2([], SECURITY_SCHEMES.password), ApiBearerAuth(SECURITY_SCHEMES.bearer));
+
+const takesKey = (scope: Scope | 'any') =>
+  applyDecorators(needsSession(), ApiSecurity(SECURITY_SCHEMES.apiKey), ApiExtension(SCOPE_EXTENSION, scope));
 
 export const Public = () => applyDecorators(policy({ kind: 'public' }), ApiExtension(ACCESS_EXTENSION, 'public'));
 
 export const OptionallyAuthenticated = () =>
   applyDecorators(policy({ kind: 'optional' }), ApiExtension(ACCESS_EXTENSION, 'optional'));
 
-export const Authenticated = () =>
+/** For signed-in users, and for API keys with the scope. */
+export const Authenticated = (scope: Scope | 'any') =>
   applyDecorators(
-    policy({ kind: 'authenticated' }),
+    policy({ kind: 'authenticated', scope }),
     ApiExtension(ACCESS_EXTENSION, 'authenticated'),
-    needsCredentials(),
+    takesKey(scope),
+  );
+
+/** For signed-in users; no API key, whatever its scopes: passwords, sessions, keys and second factors are changed by people. */
+export const SessionOnly = () =>
+  applyDecorators(
+    policy({ kind: 'authenticated', scope: null }),
+    ApiExtension(ACCESS_EXTENSION, 'authenticated'),
+    needsSession(),
   );
 
 export const Roles = (...roles: Role[]) =>
-  applyDecorators(
-    policy({ kind: 'roles', roles }),
-    ApiExtension(ACCESS_EXTENSION, roles.join(',')),
-    needsCredentials(),
-  );
+  applyDecorators(policy({ kind: 'roles', roles }), ApiExtension(ACCESS_EXTENSION, roles.join(',')), takesKey('admin'));

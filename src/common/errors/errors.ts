@@ -20,6 +20,13 @@ export class ForbiddenError extends AppError {
   }
 }
 
+/** An API key was shown that is not meant for this. */
+export class InsufficientScopeError extends ForbiddenError {
+  constructor() {
+    super('This API key may not do that', 'insufficient_scope');
+  }
+}
+
 export class RouteNotFoundError extends AppError {
   constructor() {
     super('not_found', 'not_found', 'Not found');

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { getOptionsToken, getStorageToken, normalizeIp, type ThrottlerOptions } from '@nestjs/throttler';
 import type { FastifyReply } from 'fastify';
-import { AccessTokens } from '../../auth/tokens/access-tokens.js';
+import { CallerIdentityService } from '../../auth/caller-identity.service.js';
 import { TooManyRequestsError } from '../../common/errors/errors.js';
 import { clientAddress } from '../../common/http/client-address.js';
 import type { GatehouseRequest } from '../../common/http/request.js';
@@ -31,7 +31,8 @@ const MESSAGE = 'Too many requests. Please try again later.';
 /**
  * The limits of the contract's section 1, on the throttler's definitions and storage. It runs before the body is read and before the
  * access check, for unknown routes too, which is why it is a hook of the server and not the throttler's guard (`docs/adr/0007`): a
- * caller over the limit costs neither bytes nor a query. Whose bucket counts follows from the token's signature.
+ * caller over the limit costs neither bytes nor a query. Whose bucket counts follows from the token's signature; an API key has one of its
+ * own, once it has been seen to be good.
  */
 @Injectable()
 export class RateLimiter {
@@ -40,7 +41,7 @@ export class RateLimiter {
   constructor(
     @Inject(getOptionsToken()) options: { throttlers: ThrottlerOptions[] },
     @Inject(getStorageToken()) private readonly storage: FixedWindowStorage,
-    private readonly tokens: AccessTokens,
+    private readonly callers: CallerIdentityService,
     private readonly config: AppConfig,
   ) {
     this.limits = Object.fromEntries(
@@ -73,7 +74,7 @@ export class RateLimiter {
   private countsOf(request: GatehouseRequest): Count[] {
     const group = request.routeOptions.config.rateLimit;
     if (group === 'credentials' || group === 'anonymous') return [{ throttler: group, key: addressKey(request) }];
-    const user = this.tokens.claimsOf(request)?.sub;
+    const user = this.callers.countedFor(request);
     if (!user) return [{ throttler: 'anonymous', key: addressKey(request) }];
     if (group === 'admin') return [{ throttler: 'admin', key: user }];
     const general: Count[] = [

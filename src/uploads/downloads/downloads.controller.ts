@@ -27,7 +27,7 @@ export class DownloadsController {
   }
 
   @Get(':id/download')
-  @Authenticated()
+  @Authenticated('uploads:read')
   @ApiDownload()
   @ApiOperation({ summary: 'Download a file', description: 'For its owner and admins. Resumes with `Range`.' })
   async download(
@@ -41,7 +41,7 @@ export class DownloadsController {
 
   @Post(':id/signed-url')
   @HttpCode(HttpStatus.OK)
-  @Authenticated()
+  @Authenticated('uploads:read')
   @ApiOperation({
     summary: 'Make a link that downloads without a header',
     description:

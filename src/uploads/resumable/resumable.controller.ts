@@ -45,7 +45,7 @@ export class ResumableController {
   }
 
   @Post()
-  @Authenticated()
+  @Authenticated('uploads:write')
   @RateLimit('uploads')
   @StreamedBody(CHUNK)
   @ApiHeader(VERSION)
@@ -74,7 +74,7 @@ export class ResumableController {
   }
 
   @Head(':id')
-  @Authenticated()
+  @Authenticated('uploads:write')
   @ApiHeader(VERSION)
   @ApiOperation({ summary: 'How far a resumable upload is' })
   @ApiOkResponse({ headers: { ...OFFSET, 'Upload-Length': { schema: { type: 'integer' } } } })
@@ -90,7 +90,7 @@ export class ResumableController {
 
   @Patch(':id')
   @HttpCode(HttpStatus.NO_CONTENT)
-  @Authenticated()
+  @Authenticated('uploads:write')
   @StreamedBody(CHUNK)
   @ApiConsumes(CHUNK)
   @ApiBody({ schema: { type: 'string', format: 'binary' } })
@@ -123,7 +123,7 @@ export class ResumableController {
 
   @Delete(':id')
   @HttpCode(HttpStatus.NO_CONTENT)
-  @Authenticated()
+  @Authenticated('uploads:write')
   @ApiHeader(VERSION)
   @ApiOperation({
     summary: 'Give a resumable upload up',
