@@ -8,7 +8,7 @@ import {
   type OpenAPIObject,
   SwaggerModule,
 } from '@nestjs/swagger';
-import { ACCESS_EXTENSION, SECURITY_SCHEMES } from './common/auth/access.decorator.js';
+import { ACCESS_EXTENSION, SCOPE_EXTENSION, SECURITY_SCHEMES } from './common/auth/access.decorator.js';
 import { ERRORS_EXTENSION } from './common/http/api-errors.decorator.js';
 import { VERSION } from './version.js';
 import { API_PREFIX } from './server/rewrite-url.js';
@@ -99,7 +99,8 @@ const ERROR_EXAMPLES: Record<number, [errorCode: string, detail: string]> = {
 
 const DESCRIPTION = `Sign-up and sign-in, users, their sessions, their files and live channels behind one REST API.
 
-**Sign in**: press *Authorize*. Use your email or username and password, or paste an access token or an API key.
+**Sign in**: press *Authorize*. Use your email or username and password, or paste an access token or an API key. With a second factor, sign in by
+\`POST /auth/login\` and \`POST /auth/mfa/verify\`, and paste the token.
 
 **Errors** have one body everywhere; \`error_code\` is for programs, \`detail\` for people.
 
@@ -123,6 +124,7 @@ export function createDocument(app: NestFastifyApplication): OpenAPIObject {
     .addTag('resumable uploads', 'The tus 1.0 protocol')
     .addTag('files', 'The routes of uploads under another name')
     .addTag('broadcasting', 'Channels: publishing, history, who may read, event streams')
+    .addTag('admin', 'For administrators: everybody’s accounts and files, the audit log, statistics')
     .addTag('health', 'For load balancers and monitors')
     .addOAuth2(
       { type: 'oauth2', flows: { password: { tokenUrl: `${API_PREFIX}/auth/login`, scopes: {} } } },
@@ -130,7 +132,7 @@ export function createDocument(app: NestFastifyApplication): OpenAPIObject {
     )
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, SECURITY_SCHEMES.bearer)
     .addApiKey(
-      { type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'This version does not issue keys yet' },
+      { type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'From `POST /api/v1/users/me/api-keys`' },
       SECURITY_SCHEMES.apiKey,
     )
     .build();
@@ -163,7 +165,11 @@ function complete(path: string, method: string, operation: Operation): void {
   if (access === 'public') operation.security = [];
   else if (access === 'optional')
     operation.security = [{}, ...Object.values(SECURITY_SCHEMES).map((scheme) => ({ [scheme]: [] }))];
-  else statuses.add(401);
+  else {
+    // 403: an API key without the scope, or any key where none is taken.
+    statuses.add(401).add(403);
+    operation.description = [operation.description, keyRule(extensions[SCOPE_EXTENSION])].filter(Boolean).join('\n\n');
+  }
   if (operation.requestBody) statuses.add(400).add(413).add(415).add(422);
   if (hasQuery) statuses.add(422);
   if (/\{(user_)?id\}/.test(path)) statuses.add(404);
@@ -175,6 +181,11 @@ function complete(path: string, method: string, operation: Operation): void {
   }
   for (const status of [...statuses].sort())
     operation.responses[status] ??= { $ref: `#/components/responses/Error${status}` };
+}
+
+function keyRule(scope: unknown): string {
+  if (scope === undefined) return 'Not for API keys.';
+  return scope === 'any' ? 'For any API key.' : `API keys need the scope \`${scope as string}\`.`;
 }
 
 /** `GET /api/v1/auth/sessions/{id}` → `get_auth_sessions_id`: stable, and readable in a client made from it. */
