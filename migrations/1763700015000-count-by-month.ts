@@ -112,7 +112,12 @@ export class CountByMonth1763700015000 implements MigrationInterface {
   /** Nothing here changes when somebody came; whoever does by hand is counted all the same. */
   private async countMoved(db: QueryRunner): Promise<void> {
     const one = (sign: string, row: string) =>
-      add('monthly_counts', 'kind, month', 'items', `VALUES ('user', ${MONTH(`${row}.created_at`)}, own_shard, ${sign}1)`);
+      add(
+        'monthly_counts',
+        'kind, month',
+        'items',
+        `VALUES ('user', ${MONTH(`${row}.created_at`)}, own_shard, ${sign}1)`,
+      );
     await this.createFunction(db, 'count_users_update_by_month', 'users', `${one('-', 'OLD')} ${one('', 'NEW')}`);
     await db.query(`
       CREATE TRIGGER "TR_users_month_update" AFTER UPDATE ON users FOR EACH ROW

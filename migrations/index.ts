@@ -17,6 +17,9 @@ import { CountByMonth1763700015000 } from './1763700015000-count-by-month.js';
 import { CreateApiKeys1763700016000 } from './1763700016000-create-api-keys.js';
 import { CreateSecondFactors1763700017000 } from './1763700017000-create-second-factors.js';
 import { CreateOneTimeTokens1763700018000 } from './1763700018000-create-one-time-tokens.js';
+import { CreateSpentLoginTokens1763700019000 } from './1763700019000-create-spent-login-tokens.js';
+import { AnnounceSecondFactors1763700020000 } from './1763700020000-announce-second-factors.js';
+import { CreateEmailChanges1763700025000 } from './1763700025000-create-email-changes.js';
 
 /** In their order. A test compares the list with the folder. */
 export const migrations = [
@@ -39,4 +42,7 @@ export const migrations = [
   CreateApiKeys1763700016000,
   CreateSecondFactors1763700017000,
   CreateOneTimeTokens1763700018000,
+  CreateSpentLoginTokens1763700019000,
+  AnnounceSecondFactors1763700020000,
+  CreateEmailChanges1763700025000,
 ];

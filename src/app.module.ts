@@ -1,5 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE, RouterModule } from '@nestjs/core';
+import { AdminModule } from './admin/admin.module.js';
+import { AuditModule } from './audit/audit.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { AccessGuard } from './auth/guards/access.guard.js';
 import { RolesGuard } from './auth/guards/roles.guard.js';
@@ -11,6 +13,10 @@ import { ConfigModule } from './config/config.module.js';
 import type { Connection } from './database/connection.js';
 import { DatabaseModule } from './database/database.module.js';
 import { HealthModule } from './health/health.module.js';
+import { MailModule } from './mail/mail.module.js';
+import { MetricsModule } from './metrics/metrics.module.js';
+import { PagesModule } from './pages/pages.module.js';
+import { PersonalDataModule } from './personal-data/personal-data.module.js';
 import { AllowedMethods } from './server/errors/allowed-methods.js';
 import { ErrorFilter } from './server/errors/error.filter.js';
 import { RateLimitModule } from './server/rate-limit/rate-limit.module.js';
@@ -19,7 +25,7 @@ import { UploadsModule } from './uploads/uploads.module.js';
 import { UsersModule } from './users/users.module.js';
 
 /** Features under `/api/v1`. */
-const FEATURES = [UsersModule, AuthModule, UploadsModule, BroadcastingModule];
+const FEATURES = [UsersModule, AuthModule, UploadsModule, BroadcastingModule, PersonalDataModule, AdminModule];
 
 @Module({})
 export class AppModule {
@@ -32,7 +38,11 @@ export class AppModule {
         DatabaseModule.with(connection),
         EventsModule,
         ...FEATURES,
+        AuditModule,
+        MailModule,
         HealthModule,
+        PagesModule,
+        MetricsModule,
         RateLimitModule,
         RouterModule.register(FEATURES.map((module) => ({ path: API_PREFIX, module }))),
       ],

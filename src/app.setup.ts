@@ -5,6 +5,7 @@ import { AppModule } from './app.module.js';
 import { SocketServerAdapter } from './broadcasting/gateway/socket-server.adapter.js';
 import { AppConfig } from './config/app-config.js';
 import type { Connection } from './database/connection.js';
+import { addRequestMetrics, RequestMetrics } from './metrics/request-metrics.js';
 import { addBodyHooks } from './server/body.hooks.js';
 import { addBodyParsers } from './server/body-parsers.js';
 import { addDocs } from './server/docs/docs.js';
@@ -44,6 +45,7 @@ export function configureApp(app: NestFastifyApplication, logger: Logger): void 
   const config = app.get(AppConfig);
   const server = app.getHttpAdapter().getInstance();
   app.get(AllowedMethods).watch(server);
+  addRequestMetrics(server, app.get(RequestMetrics));
   app.useSecurityHeaders(securityHeaders(config));
   if (config.http.corsOrigins.length > 0) app.enableCors(corsOptions(config));
   addServerHooks(server, app.get(RateLimiter));

@@ -158,7 +158,7 @@ function complete(path: string, method: string, operation: Operation): void {
   if (path.startsWith(`${API_PREFIX}/files`)) operation.tags = ['files'];
   const extensions = operation as unknown as Record<string, unknown>;
   const access = extensions[ACCESS_EXTENSION];
-  const isLimited = !path.endsWith('/health');
+  const isLimited = !/\/(health|metrics)$/.test(path);
   const hasQuery = operation.parameters?.some((parameter) => 'in' in parameter && parameter.in === 'query');
   const statuses = new Set((extensions[ERRORS_EXTENSION] as number[] | undefined) ?? []);
   delete extensions[ERRORS_EXTENSION];

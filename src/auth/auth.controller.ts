@@ -1,5 +1,14 @@
 import { Body, Controller, Delete, Get, HttpCode, HttpStatus, Param, Post, Query } from '@nestjs/common';
-import { ApiBody, ApiConsumes, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import {
+  ApiBody,
+  ApiConsumes,
+  ApiExtraModels,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+  getSchemaPath,
+} from '@nestjs/swagger';
 import { Public, SessionOnly } from '../common/auth/access.decorator.js';
 import { CurrentUser } from '../common/auth/current-user.decorator.js';
 import { type Principal, sessionOf } from '../common/auth/principal.js';
@@ -9,23 +18,25 @@ import { MessageResponse } from '../common/http/message.response.js';
 import { PageOf, PageQuery, toPage, type Page } from '../common/http/page.js';
 import { CredentialsBody, RateLimit } from '../common/http/route-settings.decorator.js';
 import { IdPipe } from '../common/validation/id.pipe.js';
-import { UserResponse } from '../users/dto/user.response.js';
-import { AuthService, type TokenPair } from './auth.service.js';
+import { AuthService } from './auth.service.js';
 import { ChangePasswordDto } from './dto/change-password.dto.js';
 import { LoginDto } from './dto/login.dto.js';
 import { LogoutDto, RefreshDto } from './dto/refresh.dto.js';
 import { SessionResponse } from './dto/session.response.js';
-import { LoginResponse, TokenPairResponse } from './dto/token.response.js';
+import { LoginResponse, MfaRequiredResponse, TokenPairResponse } from './dto/token.response.js';
 import { loginName } from './login-name.js';
+import { LoginService } from './login.service.js';
 import { SessionsService } from './sessions/sessions.service.js';
 
 const SessionPage = PageOf(SessionResponse);
 
 @ApiTags('auth')
+@ApiExtraModels(LoginResponse, MfaRequiredResponse)
 @Controller()
 export class AuthController {
   constructor(
     private readonly auth: AuthService,
+    private readonly logins: LoginService,
     private readonly sessions: SessionsService,
   ) {}
 
@@ -34,14 +45,21 @@ export class AuthController {
   @Public()
   @RateLimit('credentials', 'Too many login attempts. Please try again later.')
   @CredentialsBody({ acceptsForm: true })
-  @ApiOperation({ summary: 'Sign in', description: 'With email or username, as JSON or as an OAuth 2 password form.' })
+  @ApiOperation({
+    summary: 'Sign in',
+    description:
+      'With email or username, as JSON or as an OAuth 2 password form. An account with a second factor gets no tokens but ' +
+      '`mfa_required`, and goes on with `POST /auth/mfa/verify`.',
+  })
   @ApiConsumes('application/json', 'application/x-www-form-urlencoded')
   @ApiBody({ type: LoginDto })
-  @ApiOkResponse({ type: LoginResponse })
+  @ApiOkResponse({
+    schema: { oneOf: [LoginResponse, MfaRequiredResponse].map((model) => ({ $ref: getSchemaPath(model) })) },
+  })
   @ApiErrors(401, 403)
-  async login(@Client() client: ClientInfo, @Body() body: LoginDto): Promise<LoginResponse> {
-    const { account, ...pair } = await this.auth.login(loginName(body), body.password, client);
-    return { ...present(pair), user: UserResponse.from(account) };
+  async login(@Client() client: ClientInfo, @Body() body: LoginDto): Promise<LoginResponse | MfaRequiredResponse> {
+    const outcome = await this.logins.login(loginName(body), body.password, client);
+    return 'loginToken' in outcome ? MfaRequiredResponse.from(outcome) : LoginResponse.from(outcome);
   }
 
   @Post('auth/refresh')
@@ -56,7 +74,7 @@ export class AuthController {
   @ApiOkResponse({ type: TokenPairResponse })
   @ApiErrors(401)
   async refresh(@Client() client: ClientInfo, @Body() body: RefreshDto): Promise<TokenPairResponse> {
-    return present(await this.auth.refresh(body.refresh_token, client));
+    return TokenPairResponse.of(await this.auth.refresh(body.refresh_token, client));
   }
 
   @Post('auth/logout')
@@ -121,10 +139,3 @@ export class AuthController {
     return this.sessions.end(caller, id);
   }
 }
-
-const present = (pair: TokenPair): TokenPairResponse => ({
-  access_token: pair.accessToken,
-  refresh_token: pair.refreshToken,
-  token_type: 'bearer',
-  expires_in: pair.expiresInSeconds,
-});

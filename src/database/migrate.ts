@@ -5,7 +5,7 @@ import { dataSourceOptions, pgConfig, type Connection } from './connection.js';
 
 /** An arbitrary number that all Gatehouse processes agree on. */
 const MIGRATION_LOCK = 7_238_145_001;
-const MIGRATIONS_TABLE = 'schema_migrations';
+export const MIGRATIONS_TABLE = 'schema_migrations';
 
 /**
  * Brings the schema up to date and returns the names of what was applied. Of processes that start together one migrates and

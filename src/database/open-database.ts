@@ -26,7 +26,7 @@ interface Listener {
 
 const WAIT_MS = 30_000;
 const RETRY_MS = 500;
-const OLDEST_VERSION = 14;
+export const OLDEST_VERSION = 14;
 
 export async function openDatabase(config: AppConfig, listener: Listener): Promise<OpenDatabase> {
   const server = await reachServer(config, listener);

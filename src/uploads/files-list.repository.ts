@@ -12,10 +12,8 @@ export interface FilesFilter {
   readonly isDescending: boolean;
 }
 
-/** What the owner's own row knows without counting. */
 interface Owner {
   readonly id: string;
-  readonly totalUploads: number;
 }
 
 interface PageOfIds {
@@ -24,7 +22,7 @@ interface PageOfIds {
 }
 
 const NAME = `(lower(filename) COLLATE "C")`;
-const SORT_KEYS = { upload_date: 'upload_date', filename: NAME, file_size: 'file_size' } as const;
+export const SORT_KEYS = { upload_date: 'upload_date', filename: NAME, file_size: 'file_size' } as const;
 const TEXT = `lower(filename || ' ' || coalesce(description, ''))`;
 /** A trigram needs three characters; shorter terms are looked up as a beginning. */
 const TRIGRAM_LENGTH = 3;
@@ -46,6 +44,13 @@ export class FilesListRepository {
     return { files: ids.flatMap((id) => byId.get(id) ?? []), total };
   }
 
+  /** So many files in the order in which they came, after the one given or from the first on. */
+  listAfter(ownerId: string, last: StoredFile | null, limit: number): Promise<StoredFile[]> {
+    const query = this.rows.createQueryBuilder('f').where(`f.owner_id = :ownerId AND f.state = 'ready'`, { ownerId });
+    if (last) query.andWhere('(f.upload_date, f.id) > (:date, :id)', { date: last.uploadDate, id: last.id });
+    return query.orderBy('f.uploadDate').addOrderBy('f.id').limit(limit).getMany();
+  }
+
   private page(owner: Owner, filter: FilesFilter, window: PageWindow): Promise<PageOfIds> {
     if (filter.search !== null) return this.pageOfMatches(owner, { ...filter, search: filter.search }, window);
     if (filter.contentType !== null) return this.pageOfType(owner, filter.contentType, filter, window);
@@ -64,7 +69,7 @@ export class FilesListRepository {
   private pageOfType(owner: Owner, contentType: string, filter: FilesFilter, window: PageWindow): Promise<PageOfIds> {
     const types = `
       SELECT content_type, files FROM upload_type_counts
-      WHERE owner_id = $1 AND files > 0 AND ${contentType.endsWith('/*') ? 'starts_with(content_type, $4)' : 'content_type = $4'}`;
+      WHERE owner_id = $1 AND files > 0 AND ${ofType(contentType, '$4')}`;
     return this.idsAndTotal(
       `SELECT ARRAY(
                 SELECT f.id FROM (${types}) t CROSS JOIN LATERAL (
@@ -72,7 +77,7 @@ export class FilesListRepository {
                   WHERE owner_id = $1 AND state = 'ready' AND content_type = t.content_type ${orderBy(filter)} LIMIT $2::bigint + $3::bigint) f
                 ${orderBy(filter, 'f.key', 'f.id')} OFFSET $2 LIMIT $3) AS ids,
               (SELECT coalesce(sum(files), 0) FROM (${types}) t) AS total`,
-      [owner.id, window.skip, window.limit, contentType.replace(/\*$/, '').toLowerCase()],
+      [owner.id, window.skip, window.limit, typeValue(contentType)],
     );
   }
 
@@ -82,23 +87,13 @@ export class FilesListRepository {
     filter: FilesFilter & { search: string },
     window: PageWindow,
   ): Promise<PageOfIds> {
-    const isShort = [...filter.search].length < TRIGRAM_LENGTH;
-    const matches = isShort ? `${NAME} LIKE lower($4)` : `${TEXT} LIKE lower($4)`;
-    const parameters: unknown[] = [
-      owner.id,
-      window.skip,
-      window.limit,
-      `${isShort ? '' : '%'}${escaped(filter.search)}%`,
-    ];
-    const type = filter.contentType?.toLowerCase();
-    if (type) parameters.push(type.replace(/\*$/, ''));
-    const ofType = !type ? '' : type.endsWith('/*') ? 'AND starts_with(content_type, $5)' : 'AND content_type = $5';
+    const { condition, values } = matching(filter, 4);
     return this.idsAndTotal(
       `WITH found AS MATERIALIZED (
          SELECT id, ${SORT_KEYS[filter.sortBy]} AS key FROM uploads
-         WHERE owner_id = $1 AND state = 'ready' AND ${matches} ${ofType})
+         WHERE owner_id = $1 AND state = 'ready' AND ${condition})
        SELECT ARRAY(SELECT id FROM found ${orderBy(filter, 'key')} OFFSET $2 LIMIT $3) AS ids, (SELECT count(*) FROM found) AS total`,
-      parameters,
+      [owner.id, window.skip, window.limit, ...values],
     );
   }
 
@@ -108,7 +103,28 @@ export class FilesListRepository {
   }
 }
 
-function orderBy({ sortBy, isDescending }: FilesFilter, key: string = SORT_KEYS[sortBy], id = 'id'): string {
+export function orderBy({ sortBy, isDescending }: FilesFilter, key: string = SORT_KEYS[sortBy], id = 'id'): string {
   const direction = isDescending ? 'DESC' : 'ASC';
   return `ORDER BY ${key} ${direction}, ${id} ${direction}`;
+}
+
+/** Whether a type is the one asked for, or of the kind. */
+export const ofType = (asked: string, parameter: string): string =>
+  asked.endsWith('/*') ? `starts_with(content_type, ${parameter})` : `content_type = ${parameter}`;
+
+export const typeValue = (asked: string): string => asked.replace(/\*$/, '').toLowerCase();
+
+/** Whether a file has the term and is of the type; the values of the parameters from the numbered one on. */
+export function matching(
+  { search, contentType }: { search: string; contentType: string | null },
+  first: number,
+): { condition: string; values: string[] } {
+  const isShort = [...search].length < TRIGRAM_LENGTH;
+  const matches = `${isShort ? NAME : TEXT} LIKE lower($${first})`;
+  const pattern = `${isShort ? '' : '%'}${escaped(search)}%`;
+  if (contentType === null) return { condition: matches, values: [pattern] };
+  return {
+    condition: `${matches} AND ${ofType(contentType, `$${first + 1}`)}`,
+    values: [pattern, typeValue(contentType)],
+  };
 }

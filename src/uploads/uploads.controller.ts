@@ -89,13 +89,7 @@ export class UploadsController {
   @ApiOkResponse({ type: FilePage })
   async list(@CurrentUser() caller: Principal, @Query() query: FilesQuery): Promise<Page<FileResponse>> {
     const window = query.window();
-    const filter = {
-      search: query.search?.trim() || null,
-      contentType: query.content_type ?? null,
-      sortBy: query.sort_by,
-      isDescending: query.sort_order === 'desc',
-    };
-    const { files, total } = await this.uploads.listOwn(caller, filter, window);
+    const { files, total } = await this.uploads.listOwn(caller, query.filter(), window);
     return toPage(
       files.map((file) => FileResponse.from(file)),
       total,

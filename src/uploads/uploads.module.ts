@@ -3,6 +3,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { AppConfig } from '../config/app-config.js';
 import { DownloadsController } from './downloads/downloads.controller.js';
 import { DownloadsService } from './downloads/downloads.service.js';
+import { FilesAdminRepository } from './files-admin.repository.js';
 import { FilesListRepository } from './files-list.repository.js';
 import { HashWorkers } from './hashing/hash-workers.js';
 import { LiveUploads } from './intake/live-uploads.js';
@@ -15,9 +16,11 @@ import { UploadLocker } from './resumable/upload-locker.js';
 import { ReservationsRepository } from './reservations.repository.js';
 import { BlobRemover } from './storage/blob-remover.js';
 import { BlobStorage } from './storage/blob-storage.js';
-import { LocalStorage } from './storage/local-storage.js';
+import { createStorage } from './storage/create-storage.js';
 import { StorageService } from './storage/storage.service.js';
 import { StoredFile } from './stored-file.entity.js';
+import { UploadsExportService } from './uploads-export.service.js';
+import { UploadsAdminService } from './uploads-admin.service.js';
 import { UploadsController } from './uploads.controller.js';
 import { UploadsRepository } from './uploads.repository.js';
 import { UploadsService } from './uploads.service.js';
@@ -25,13 +28,6 @@ import { Reconciler } from './upkeep/reconciler.js';
 import { StorageCheck } from './upkeep/storage-check.js';
 import { StorageInspector } from './upkeep/storage-inspector.js';
 import { UpkeepRepository } from './upkeep/upkeep.repository.js';
-
-/** The SDK of S3 takes a while to load, and most installations do without. */
-async function openStorage({ uploads }: AppConfig, hashes: HashWorkers): Promise<BlobStorage> {
-  if (!uploads.s3) return new LocalStorage(uploads.directory, hashes);
-  const { S3Storage } = await import('./storage/s3-storage.js');
-  return new S3Storage(uploads.s3, uploads.directory, hashes, { maxFileBytes: uploads.maxFileBytes });
-}
 
 @Module({
   imports: [TypeOrmModule.forFeature([StoredFile])],
@@ -42,17 +38,20 @@ async function openStorage({ uploads }: AppConfig, hashes: HashWorkers): Promise
     {
       provide: BlobStorage,
       inject: [AppConfig, HashWorkers],
-      useFactory: openStorage,
+      useFactory: (config: AppConfig, hashes: HashWorkers) => createStorage(config, hashes),
     },
     StorageService,
     BlobRemover,
     UploadsRepository,
     FilesListRepository,
+    FilesAdminRepository,
     ReservationsRepository,
     LiveUploads,
     UploadFinisher,
     UploadIntake,
     UploadsService,
+    UploadsAdminService,
+    UploadsExportService,
     DownloadsService,
     ResumableUploads,
     UploadLocker,
@@ -62,6 +61,6 @@ async function openStorage({ uploads }: AppConfig, hashes: HashWorkers): Promise
     Reconciler,
     StorageCheck,
   ],
-  exports: [UploadsService, StorageService],
+  exports: [UploadsService, UploadsAdminService, UploadsExportService, StorageService, LiveUploads],
 })
 export class UploadsModule {}

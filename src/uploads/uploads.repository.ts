@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { Repository } from 'typeorm';
+import { type EntityManager, Repository } from 'typeorm';
 import { StoredFile } from './stored-file.entity.js';
 
 /** Whose files a caller reaches: their own, or everybody's. */
@@ -11,6 +11,10 @@ const ownedBy = (scope: FileScope) => (scope === 'all' ? {} : { ownerId: scope.o
 @Injectable()
 export class UploadsRepository {
   constructor(@InjectRepository(StoredFile) private readonly rows: Repository<StoredFile>) {}
+
+  transaction<T>(work: (files: UploadsRepository, tx: EntityManager) => Promise<T>): Promise<T> {
+    return this.rows.manager.transaction((tx) => work(new UploadsRepository(tx.getRepository(StoredFile)), tx));
+  }
 
   find(id: string, scope: FileScope): Promise<StoredFile | null> {
     return this.rows.findOneBy({ id, state: 'ready', ...ownedBy(scope) });

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Principal } from '../common/auth/principal.js';
+import { AuditEvent } from '../common/events/audit-event.js';
 import { DomainEvents } from '../common/events/domain-events.js';
 import type { PageWindow } from '../common/http/page.js';
 import { isId } from '../common/validation/id.pipe.js';
@@ -76,12 +77,24 @@ export class UploadsService {
 
   /** The rows go first: a file without bytes is worse than bytes without a file. */
   private async deleteMany(caller: Principal, ids: readonly string[]): Promise<string[]> {
-    const deleted = await this.files.delete(ids, scopeOf(caller));
+    const deleted = await (caller.role === 'admin'
+      ? this.deleteAudited(caller, ids)
+      : this.files.delete(ids, scopeOf(caller)));
     if (deleted.length === 0) return [];
     for (const file of deleted) this.events.emit(new UploadDeletedEvent(file, caller.id));
     const deletedIds = deleted.map(({ id }) => id);
     await this.remover.remove(deletedIds);
     return deletedIds;
+  }
+
+  /** What an admin takes from others is written into the audit log together with its going. */
+  private deleteAudited(caller: Principal, ids: readonly string[]): Promise<{ id: string; ownerId: string }[]> {
+    return this.files.transaction(async (files, tx) => {
+      const deleted = await files.delete(ids, scopeOf(caller));
+      for (const { id, ownerId } of deleted.filter((file) => file.ownerId !== caller.id))
+        await this.events.record(tx, AuditEvent.by(caller, 'file.deleted', 'file', id, { owner_id: ownerId }));
+      return deleted;
+    });
   }
 }
 

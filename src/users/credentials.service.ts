@@ -47,10 +47,32 @@ export class CredentialsService {
     return { account: user, passwordHash: await this.upToDateHash(user.id, password, user.passwordHash) };
   }
 
-  /** Within the transaction that makes the session: `null` when the account was disabled or its password changed meanwhile. */
+  /** What `verify()` would answer for an account whose password was right a moment ago: for a login that goes on after it. */
+  async findVerified(id: string): Promise<VerifiedCredentials | null> {
+    const user = await this.users.findByIdWithPassword(id);
+    return user && { account: user, passwordHash: user.passwordHash };
+  }
+
+  /**
+   * Of an account that is signed in already, before something that a stolen session must not do.
+   * @throws WrongPasswordError, AccountLockedError
+   */
+  async confirmPassword({ id }: Pick<Account, 'id'>, password: string): Promise<void> {
+    await this.rightHash(id, password);
+  }
+
+  /** A check of something other than the password, whose failures count together with the password's. @throws AccountLockedError */
+  guard(accountId: string, check: () => Promise<boolean>): Promise<boolean> {
+    return this.verifier.guard(accountId, check);
+  }
+
+  /**
+   * Within the transaction that makes the session: `null` when the account was disabled meanwhile, or its password or having a second
+   * factor has changed.
+   */
   async recordLogin(tx: EntityManager, { account, passwordHash }: VerifiedCredentials): Promise<Account | null> {
     const lastLogin = new Date();
-    const isCurrent = await this.users.within(tx).recordLogin(account.id, passwordHash, lastLogin);
+    const isCurrent = await this.users.within(tx).recordLogin(account, passwordHash, lastLogin);
     return isCurrent ? { ...account, lastLogin } : null;
   }
 
@@ -63,8 +85,7 @@ export class CredentialsService {
     currentPassword: string,
     newPassword: string,
   ): Promise<{ oldHash: string; newHash: string }> {
-    const oldHash = await this.users.findPasswordHash(account.id);
-    if (!oldHash || !(await this.verifier.verify(account.id, currentPassword, oldHash))) throw new WrongPasswordError();
+    const oldHash = await this.rightHash(account.id, currentPassword);
     const broken = brokenPasswordRules(newPassword, account);
     if (broken.length > 0) throw new WeakPasswordError('new_password', broken);
     return { oldHash, newHash: await this.hasher.hash(newPassword) };
@@ -74,6 +95,12 @@ export class CredentialsService {
   async replacePassword(tx: EntityManager, id: string, hashes: { oldHash: string; newHash: string }): Promise<void> {
     const isReplaced = await this.users.within(tx).replacePasswordHash(id, hashes.oldHash, hashes.newHash);
     if (!isReplaced) throw new WrongPasswordError();
+  }
+
+  private async rightHash(id: string, password: string): Promise<string> {
+    const hash = await this.users.findPasswordHash(id);
+    if (!hash || !(await this.verifier.verify(id, password, hash))) throw new WrongPasswordError();
+    return hash;
   }
 
   /** A hash of another cost than the configured one is made anew, now that the password is at hand. */

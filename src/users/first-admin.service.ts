@@ -1,6 +1,8 @@
-import { randomInt } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { DomainEvents } from '../common/events/domain-events.js';
 import { AppConfig } from '../config/app-config.js';
+import { operatorAudit } from './operator-audit.js';
+import { generatePassword } from './passwords/generated-password.js';
 import { PasswordHasher } from './passwords/password-hasher.js';
 import { newUser } from './users.service.js';
 import { UsersRepository } from './users.repository.js';
@@ -18,9 +20,6 @@ export interface FirstAdmin {
 export class FirstAdminError extends Error {}
 
 const DEFAULT_EMAIL = 'admin@example.com';
-/** Without characters that look alike, or that a shell or a double click would not take as part of the word. */
-const ALPHABET = 'ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789';
-const PASSWORD_LENGTH = 20;
 
 /** A server without an admin gets one at its start. */
 @Injectable()
@@ -28,6 +27,7 @@ export class FirstAdminService {
   constructor(
     private readonly users: UsersRepository,
     private readonly hasher: PasswordHasher,
+    private readonly events: DomainEvents,
     private readonly config: AppConfig,
   ) {}
 
@@ -51,23 +51,21 @@ export class FirstAdminService {
     }
   }
 
-  /** Of several nodes that start together one makes the admin. */
+  /** Of several nodes that start together one makes the admin. No mail goes out: nobody is known to read that mailbox. */
   private async insertOnce(user: ReturnType<typeof newUser>, beforeCommit: () => void): Promise<void> {
     try {
-      await this.users.transaction(async (users) => {
+      await this.users.transaction(async (users, tx) => {
         await users.lockAdmins();
         if (await users.hasAdmin()) return;
         await users.insert(user);
+        await this.events.record(tx, operatorAudit('user.created', user.id, { by: 'first start', role: user.role }));
         beforeCommit();
       });
     } catch (error) {
       if (!(error instanceof EmailTakenError)) throw error;
       throw new FirstAdminError(
-        `There is no admin, and ${user.email} belongs to an account that is not one. Set ADMIN_EMAIL and ADMIN_PASSWORD to an address that is free`,
+        `There is no admin, and ${user.email} belongs to an account that is not one. Set ADMIN_EMAIL and ADMIN_PASSWORD to an address that is free, or make that account one: gatehouse admin:create --promote --email ${user.email}`,
       );
     }
   }
 }
-
-const generatePassword = () =>
-  Array.from({ length: PASSWORD_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');

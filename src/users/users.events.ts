@@ -18,7 +18,8 @@ export class EmailChangedEvent {
   static readonly event = 'email.changed';
   constructor(
     readonly account: Account,
-    readonly previousEmail: string,
+    /** What it was before. */
+    readonly previous: Pick<Account, 'email' | 'isVerified'>,
     readonly origin: Origin,
   ) {}
 }

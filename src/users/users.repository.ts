@@ -51,8 +51,12 @@ export class UsersRepository {
     return this.withPassword().where('lower(u.username) = lower(:username)', { username }).getOne();
   }
 
+  findByIdWithPassword(id: string): Promise<User | null> {
+    return this.withPassword().where({ id }).getOne();
+  }
+
   async findPasswordHash(id: string): Promise<string | null> {
-    const user = await this.withPassword().where({ id }).getOne();
+    const user = await this.findByIdWithPassword(id);
     return user?.passwordHash ?? null;
   }
 
@@ -82,9 +86,19 @@ export class UsersRepository {
     return result.affected === 1;
   }
 
-  /** Notes a login while the account is active and its hash is still the one that was compared. */
-  async recordLogin(id: string, comparedHash: string, at: Date): Promise<boolean> {
-    const result = await this.rows.update({ id, passwordHash: comparedHash, isActive: true }, { lastLogin: at });
+  /** Whatever the hash was: for who proves to be the owner by other means than the password. */
+  async setPasswordHash(id: string, hash: string): Promise<void> {
+    await this.rows.update({ id }, { passwordHash: hash, updatedAt: new Date() });
+  }
+
+  /** Notes a login while the account is active, its hash is still the one that was compared, and no other proof is asked for. */
+  async recordLogin(
+    { id, hasSecondFactor }: Pick<User, 'id' | 'hasSecondFactor'>,
+    comparedHash: string,
+    at: Date,
+  ): Promise<boolean> {
+    const unchanged = { id, passwordHash: comparedHash, hasSecondFactor, isActive: true };
+    const result = await this.rows.update(unchanged, { lastLogin: at });
     return result.affected === 1;
   }
 

@@ -105,13 +105,13 @@ export class UsersService {
     const event = await this.users.transaction(async (users, tx) => {
       const present = await users.findForUpdate(id);
       if (!present) throw new UserNotFoundError();
-      const previousEmail = present.email;
-      const isNewAddress = changes.email !== undefined && changes.email.toLowerCase() !== previousEmail.toLowerCase();
+      const { email, isVerified } = present;
+      const isNewAddress = changes.email !== undefined && changes.email.toLowerCase() !== email.toLowerCase();
       // Whoever has the mailbox can have the password: so this is for people, not for keys.
       if (isNewAddress && caller.apiKey) throw new InsufficientScopeError();
       const account = await users.update(present, isNewAddress ? { ...changes, isVerified: false } : changes);
       if (isNewAddress) {
-        await this.events.record(tx, new EmailChangedEvent(account, previousEmail, caller.client));
+        await this.events.record(tx, new EmailChangedEvent(account, { email, isVerified }, caller.client));
         await this.events.record(tx, AuditEvent.by(caller, 'email.changed', 'user', id));
       }
       const updated = new UserUpdatedEvent(account);

@@ -127,12 +127,12 @@ describe('API keys', () => {
 
   it('is taken from either header', async () => {
     const { key } = await create(owner);
-    for (const headers of [
+    const spellings: Record<string, string>[] = [
       { 'X-API-Key': key },
       { Authorization: `Bearer ${key}` },
       { Authorization: `bearer ${key}` },
-    ])
-      expect((await me(headers).expect(200)).body.id).toBe(owner.id);
+    ];
+    for (const headers of spellings) expect((await me(headers).expect(200)).body.id).toBe(owner.id);
   });
 
   it('notes its use, once a minute at most', async () => {

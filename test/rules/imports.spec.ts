@@ -9,19 +9,27 @@ const MAY_IMPORT: Record<string, string[]> = {
   config: ['common'],
   database: ['common', 'config', 'migrations'],
   users: ['common', 'config', 'database'],
-  auth: ['common', 'config', 'database', 'users'],
+  mail: ['common', 'config', 'database'],
+  audit: ['common', 'config', 'database'],
+  auth: ['common', 'config', 'database', 'users', 'mail'],
   uploads: ['common', 'config', 'database'],
   broadcasting: ['common', 'config', 'database', 'auth', 'users', 'uploads'],
-  admin: ['common', 'config', 'database', 'users', 'auth', 'uploads', 'broadcasting'],
+  admin: ['common', 'config', 'database', 'users', 'auth', 'uploads', 'audit'],
+  'personal-data': ['common', 'config', 'database', 'users', 'auth', 'uploads', 'audit'],
+  metrics: ['common', 'config', 'database', 'users', 'auth', 'uploads', 'broadcasting', 'mail', 'src'],
+  pages: ['common', 'config'],
   health: ['common', 'config', 'database', 'uploads'],
   server: ['common', 'config', 'database', 'auth', 'users', 'src'],
 };
 
 /** What of another feature may be imported at all: never its repositories, entities or controllers. */
-const PUBLIC_FILES = /\.(module|service|events|guard|response|errors)\.js$|\/(access-tokens|credentials\.service)\.js$/;
+const PUBLIC_FILES = /\.(module|service|events|guard|response|errors)\.js$|\/(access-tokens|password-hasher|live-uploads)\.js$/;
 /** Whom a feature knows by events alone. */
 const EVENTS_ONLY = new Set(['broadcasting → uploads']);
-const FEATURES = new Set(['users', 'auth', 'uploads', 'broadcasting', 'admin', 'health']);
+const FEATURES = new Set([
+  ...['users', 'auth', 'uploads', 'broadcasting', 'admin', 'health'],
+  ...['mail', 'audit', 'personal-data', 'metrics', 'pages'],
+]);
 
 interface Import {
   file: string;

@@ -226,7 +226,7 @@ describe('operations', () => {
   describe('in production', () => {
     let production: TestApp;
     beforeAll(async () => {
-      production = await startTestApp({ NODE_ENV: 'production' });
+      production = await startTestApp({ NODE_ENV: 'production', METRICS_TOKEN: 'a token of metrics: 9b1f' });
     });
     afterAll(() => production.close());
 

@@ -62,6 +62,13 @@ export class SessionsRepository {
     return { sessions, total };
   }
 
+  /** So many of them from the newest on, or from the one before `before`. */
+  listOwnBefore(userId: string, before: string | null, limit: number): Promise<Session[]> {
+    const query = this.rows.createQueryBuilder('s').where('s.user_id = :userId AND s.expires_at > now()', { userId });
+    if (before) query.andWhere('s.id < :before', { before });
+    return query.orderBy('s.id', 'DESC').limit(limit).getMany();
+  }
+
   /** Those of the sessions and API keys that are alive, with what their users are now. */
   findLive(ids: readonly string[]): Promise<LiveCredential[]> {
     return this.rows.query<LiveCredential[]>(

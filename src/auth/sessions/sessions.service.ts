@@ -16,6 +16,7 @@ import { Session } from './session.entity.js';
 import { type LockedSession, SessionsRepository } from './sessions.repository.js';
 
 const FIRST_COUNTER = 0;
+const PAGE = 200;
 
 @Injectable()
 export class SessionsService {
@@ -107,6 +108,16 @@ export class SessionsService {
 
   list(userId: string, window: PageWindow): Promise<{ sessions: Session[]; total: number }> {
     return this.sessions.listOwn(userId, window);
+  }
+
+  /** All of them from the newest on, in pages that no login or logout shifts. */
+  async *eachOwn(userId: string): AsyncGenerator<Session> {
+    for (let last: string | null = null; ;) {
+      const page: Session[] = await this.sessions.listOwnBefore(userId, last, PAGE);
+      yield* page;
+      if (page.length < PAGE) return;
+      last = page[PAGE - 1].id;
+    }
   }
 
   /** What the holders of these sessions and API keys act as, for those that are alive. */

@@ -55,6 +55,10 @@ export class FixedWindowCounter {
     if (window && window.hits > 0) window.hits--;
   }
 
+  forget(key: string): void {
+    this.windows.delete(key);
+  }
+
   get size(): number {
     return this.windows.size;
   }

@@ -1,6 +1,7 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { IsIn, IsString, Matches } from 'class-validator';
 import { PageQuery } from '../../common/http/page.js';
+import type { FilesFilter } from '../files-list.repository.js';
 import { Optional, SearchField, TextLength } from '../../common/validation/fields.js';
 
 export const FILE_SORTS = ['upload_date', 'filename', 'file_size'] as const;
@@ -33,4 +34,13 @@ export class FilesQuery extends PageQuery {
   @Optional()
   @IsIn(SORT_ORDERS)
   sort_order: SortOrder = 'desc';
+
+  filter(): FilesFilter {
+    return {
+      search: this.search?.trim() || null,
+      contentType: this.content_type ?? null,
+      sortBy: this.sort_by,
+      isDescending: this.sort_order === 'desc',
+    };
+  }
 }

@@ -46,6 +46,12 @@ export class StorageService implements OnModuleInit, OnApplicationShutdown {
     return this.probed.result;
   }
 
+  /** What all files take, and what is reserved for those that are coming. */
+  async usedBytes(): Promise<number> {
+    const [{ bytes }] = await this.database.query<{ bytes: string }[]>('SELECT bytes FROM storage_totals');
+    return Number(bytes);
+  }
+
   /** Of several nodes that start on a new database one names its storage. */
   private async nameInDatabase(): Promise<string> {
     await this.database.query('UPDATE storage_totals SET storage_id = $1 WHERE storage_id IS NULL', [randomUUID()]);

@@ -19,11 +19,10 @@ const PREHASH_LABEL = 'gatehouse password v1';
 @Injectable()
 export class PasswordHasher implements OnApplicationShutdown {
   private readonly workers: Piscina;
-  /** Well-formed and at the configured cost, but the hash of nothing. */
   private readonly decoy: string;
 
   constructor(private readonly config: AppConfig) {
-    this.decoy = bcrypt.genSaltSync(config.accounts.bcryptCost) + '.'.repeat(31);
+    this.decoy = this.unusable();
     this.workers = new Piscina({
       filename: new URL('./password.worker.js', import.meta.url).href,
       minThreads: 1,
@@ -36,6 +35,11 @@ export class PasswordHasher implements OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     await this.workers.destroy();
+  }
+
+  /** Jobs that wait for a worker. */
+  get waiting(): number {
+    return this.workers.queueSize;
   }
 
   /** @throws ServiceUnavailableError when too many wait */
@@ -52,6 +56,11 @@ export class PasswordHasher implements OnApplicationShutdown {
   async matchesNothing(password: string): Promise<false> {
     await this.matches(password, this.decoy);
     return false;
+  }
+
+  /** Well-formed and of the configured cost, but the hash of nothing: no password is right, and being told so takes as long as ever. */
+  unusable(): string {
+    return bcrypt.genSaltSync(this.config.accounts.bcryptCost) + '.'.repeat(31);
   }
 
   /** Whether the hash was made at another cost than the one configured now. */

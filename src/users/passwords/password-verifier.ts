@@ -1,8 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { FixedWindowCounter, retryAfterSeconds } from '../../common/limits/fixed-window.js';
 import { AppConfig } from '../../config/app-config.js';
+import { DatabaseListener } from '../../database/database-listener.js';
 import { AccountLockedError } from '../users.errors.js';
 import { PasswordHasher } from './password-hasher.js';
+
+/** Tells every node, with the subject as the payload. */
+export const FORGIVEN_TOPIC = 'gatehouse_forgiven';
 
 /**
  * Compares a password with an account's and counts the failures of each account across all addresses (`LOGIN_LOCKOUT`).
@@ -16,7 +20,9 @@ export class PasswordVerifier {
   constructor(
     private readonly hasher: PasswordHasher,
     config: AppConfig,
+    listener: DatabaseListener,
   ) {
+    listener.on(FORGIVEN_TOPIC, (subject) => this.forgive(subject));
     const { count, seconds } = config.accounts.loginLockout;
     this.failures = new FixedWindowCounter(seconds * 1000);
     this.failuresMax = count;
@@ -27,14 +33,28 @@ export class PasswordVerifier {
    * @param hash `null` when there is no such account
    * @throws AccountLockedError after too many failures, whether or not the password is right
    */
-  async verify(subject: string, password: string, hash: string | null): Promise<boolean> {
+  verify(subject: string, password: string, hash: string | null): Promise<boolean> {
+    return this.guard(subject, () =>
+      hash === null ? this.hasher.matchesNothing(password) : this.hasher.matches(password, hash),
+    );
+  }
+
+  /**
+   * The same for whatever else somebody has to know: its failures count together with those of the password, and no success resets them.
+   * @throws AccountLockedError
+   */
+  async guard(subject: string, check: () => Promise<boolean>): Promise<boolean> {
     this.refuseLocked(subject);
-    const isRight =
-      hash === null ? await this.hasher.matchesNothing(password) : await this.hasher.matches(password, hash);
+    const isRight = await check();
     // Guesses made at once all passed the check above; what comes out after the limit is reached tells nothing any more.
     this.refuseLocked(subject);
     if (!isRight) this.failures.hit(subject);
     return isRight;
+  }
+
+  /** What has been counted is forgotten, at this node. */
+  forgive(subject: string): void {
+    this.failures.forget(subject);
   }
 
   private refuseLocked(subject: string): void {

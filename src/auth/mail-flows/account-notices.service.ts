@@ -1,0 +1,29 @@
+import { Injectable } from '@nestjs/common';
+import { DomainEvents } from '../../common/events/domain-events.js';
+import { AppConfig } from '../../config/app-config.js';
+import { MailQueueService } from '../../mail/mail-queue.service.js';
+import { PasswordChangedEvent } from '../../users/users.events.js';
+import { changeUndoneMail, passwordChangedMail } from './account-mails.js';
+import { describeOrigin, originData, originOf } from './mail-origin.js';
+import { OneTimeTokensRepository } from './one-time-tokens.repository.js';
+
+const PASSWORD_CHANGED_MAIL = 'password_changed';
+export const CHANGE_UNDONE_MAIL = 'email_change_undone';
+
+/** Mails that ask for nothing: what has been done to an account, in case that it was not its owner. */
+@Injectable()
+export class AccountNoticesService {
+  constructor(events: DomainEvents, mails: MailQueueService, tokens: OneTimeTokensRepository, { mail }: AppConfig) {
+    events.during(PasswordChangedEvent, async ({ account, origin }, tx) => {
+      await tokens.within(tx).deleteAllOf(account.id);
+      const { id: userId, email } = account;
+      await mails.queue(tx, { kind: PASSWORD_CHANGED_MAIL, email, userId, data: originData(origin) });
+    });
+    mails.compose(PASSWORD_CHANGED_MAIL, async ({ createdAt, data }) =>
+      passwordChangedMail(mail.productName, mail.resetUrl, describeOrigin(createdAt, originOf(data))),
+    );
+    mails.compose(CHANGE_UNDONE_MAIL, async ({ createdAt, data }) =>
+      changeUndoneMail(mail.productName, describeOrigin(createdAt, originOf(data))),
+    );
+  }
+}

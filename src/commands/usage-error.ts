@@ -1,0 +1,2 @@
+/** The command was not given what it takes; exit code 2. */
+export class UsageError extends Error {}
