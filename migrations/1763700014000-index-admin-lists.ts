@@ -22,14 +22,17 @@ const FILE_SORTS = {
 /**
  * The lists of everybody, for administrators, each in its order. Of users there are four kinds, by role and activity; what a filter asks
  * for is one or more of them, which are merged.
+ *
+ * A file is ready if and only if it has no end (`CK_uploads_ready`). These indexes say it in the other way than those of one owner's
+ * lists, so that none of them is ever taken for a list of one owner, in which it would pass everybody else's files.
  */
 export class IndexAdminLists1763700014000 implements MigrationInterface {
   async up(db: QueryRunner): Promise<void> {
     for (const [name, key] of Object.entries(USER_SORTS))
       await db.query(`CREATE INDEX "IX_users_kind_${name}" ON users (role, is_active, ${key}`);
     for (const [name, key] of Object.entries(FILE_SORTS)) {
-      await db.query(`CREATE INDEX "IX_uploads_all_${name}" ON uploads (${key} WHERE state = 'ready'`);
-      await db.query(`CREATE INDEX "IX_uploads_type_${name}" ON uploads (content_type, ${key} WHERE state = 'ready'`);
+      await db.query(`CREATE INDEX "IX_uploads_all_${name}" ON uploads (${key} WHERE expires_at IS NULL`);
+      await db.query(`CREATE INDEX "IX_uploads_type_${name}" ON uploads (content_type, ${key} WHERE expires_at IS NULL`);
     }
   }
 

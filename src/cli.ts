@@ -84,8 +84,8 @@ program
   .addHelpText(
     'after',
     `
-All sessions of the account end; API keys stay. A password is generated and printed once, unless you give one.
-An account that is locked after wrong passwords opens when LOGIN_LOCKOUT is over, or the server is restarted.
+All sessions of the account end, and a lockout after wrong passwords; API keys stay. A password is generated and printed once, unless you
+give one.
 ${examples(
   'gatehouse admin:reset-password admin@example.com',
   'gatehouse admin:reset-password ann --remove-mfa --password-prompt',

@@ -1,20 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
+import type { AuditEntry } from './audit-entry.js';
 
-/** An entry as the user whom it is about may have it. */
-export interface HistoryEntry {
-  id: string;
-  createdAt: Date;
-  actorId: string | null;
-  action: string;
-  targetType: string | null;
-  targetId: string | null;
-  ipAddress: string | null;
-  userAgent: string | null;
-  requestId: string | null;
-  details: Record<string, unknown>;
-}
+export type { AuditEntry } from './audit-entry.js';
 
 const PAGE = 500;
 const COLUMNS = `id, created_at AS "createdAt", actor_id AS "actorId", action, target_type AS "targetType", target_id AS "targetId",
@@ -31,7 +20,7 @@ export class AuditHistoryService {
   constructor(@InjectDataSource() private readonly database: DataSource) {}
 
   /** What the user did, and what was done to the user's account; from the oldest entry on. A page is all that is kept in memory. */
-  async *entriesOf(userId: string): AsyncGenerator<HistoryEntry> {
+  async *entriesOf(userId: string): AsyncGenerator<AuditEntry> {
     for (let last = '00000000-0000-0000-0000-000000000000'; ;) {
       const page = await this.page(userId, last);
       yield* page;
@@ -41,8 +30,8 @@ export class AuditHistoryService {
   }
 
   /** Each half is a walk along an index of its own. */
-  private page(userId: string, last: string): Promise<HistoryEntry[]> {
-    return this.database.query<HistoryEntry[]>(
+  private page(userId: string, last: string): Promise<AuditEntry[]> {
+    return this.database.query<AuditEntry[]>(
       `SELECT * FROM (
          (SELECT ${COLUMNS}, ${ORIGIN} FROM audit_log WHERE actor_id = $1 AND id > $2 ORDER BY id LIMIT $3)
          UNION ALL

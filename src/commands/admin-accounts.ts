@@ -5,6 +5,7 @@ import { AppError } from '../common/errors/app-error.js';
 import { DomainEvents } from '../common/events/domain-events.js';
 import { joinDatabase } from '../database/open-database.js';
 import { AdminAccountError, AdminAccountsService } from '../users/admin-accounts.service.js';
+import { RecoveryService } from '../users/recovery.service.js';
 import { operatorAudit } from '../users/operator-audit.js';
 import { generatePassword } from '../users/passwords/generated-password.js';
 import { chosenPassword, type PasswordOptions } from './password-input.js';
@@ -57,16 +58,14 @@ export async function resetPassword(name: string, options: ResetPasswordOptions)
   const chosen = await chosenPassword(options);
   const password = chosen ?? generatePassword();
   const { account, isEnabled, hadSecondFactor } = await withApp(joinDatabase, async (app) => {
-    const [sessions, factors, events] = [
-      app.get(SessionsService),
-      app.get(SecondFactorsService),
-      app.get(DomainEvents),
-    ];
+    const [sessions, factors] = [app.get(SessionsService), app.get(SecondFactorsService)];
+    const [recovery, events] = [app.get(RecoveryService), app.get(DomainEvents)];
     const request = { name, password, isEnabling: enable, takesAnyUser: anyUser };
     let hadSecondFactor = false;
     const done = await readable(
       app.get(AdminAccountsService).resetPassword(request, async (tx, userId) => {
         await sessions.endAllOf(tx, userId);
+        await recovery.liftLockout(tx, userId);
         if (!removeMfa) return;
         hadSecondFactor = await factors.removeFor(tx, userId);
         if (hadSecondFactor) await events.record(tx, operatorAudit('mfa.disabled', userId, { by: 'command line' }));

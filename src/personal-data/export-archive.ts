@@ -11,6 +11,7 @@ const ZIP64_BYTES = 0xffff_ffff;
  */
 export class ExportArchive {
   private readonly zip = new ZipFile();
+  private failure: Error | null = null;
 
   /** @param signal ends the entry that is being written */
   constructor(private readonly signal: AbortSignal) {
@@ -31,12 +32,18 @@ export class ExportArchive {
     await this.add(bytes, name, { compress: false, size, mtime, forceZip64Format: size >= ZIP64_BYTES });
   }
 
+  /** What the archive itself has failed of, first; `null` while nothing is wrong, or when it is but not wanted any more. */
+  get fault(): Error | null {
+    return this.failure;
+  }
+
   end(): void {
     this.zip.end();
   }
 
   /** Whoever reads the output is told by an error: what has come so far is no archive. */
   fail(error: Error): void {
+    if (!this.signal.aborted) this.failure ??= error;
     this.output.destroy(error);
   }
 

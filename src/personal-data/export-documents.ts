@@ -1,4 +1,4 @@
-import type { HistoryEntry } from '../audit/audit-history.service.js';
+import type { AuditEntry } from '../audit/audit-history.service.js';
 import type { ApiKeysService } from '../auth/keys/api-keys.service.js';
 
 type ApiKey = Awaited<ReturnType<ApiKeysService['list']>>['keys'][number];
@@ -13,7 +13,7 @@ export const apiKeyDocument = (key: ApiKey) => ({
   last_used_at: key.lastUsedAt?.toISOString() ?? null,
 });
 
-export const historyDocument = (entry: HistoryEntry) => ({
+export const auditDocument = (entry: AuditEntry) => ({
   id: entry.id,
   created_at: entry.createdAt.toISOString(),
   actor_id: entry.actorId,

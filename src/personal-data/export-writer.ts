@@ -10,7 +10,7 @@ import { UploadsExportService } from '../uploads/uploads-export.service.js';
 import { UserResponse } from '../users/dto/user.response.js';
 import { entryNameOf } from './entry-name.js';
 import type { ExportArchive } from './export-archive.js';
-import { apiKeyDocument, historyDocument, mapped } from './export-documents.js';
+import { apiKeyDocument, auditDocument, mapped } from './export-documents.js';
 import { exportReadme } from './export-readme.js';
 import { jsonList } from './json-list.js';
 
@@ -37,7 +37,7 @@ export class ExportWriter {
     const sessions = mapped(this.sessions.eachOwn(id), (session) => SessionResponse.from(session, sessionId));
     await archive.addText('sessions.json', jsonList(sessions));
     await archive.addText('api-keys.json', jsonList(keys.map(apiKeyDocument)));
-    await archive.addText('audit-log.json', jsonList(mapped(this.history.entriesOf(id), historyDocument)));
+    await archive.addText('audit-log.json', jsonList(mapped(this.history.entriesOf(id), auditDocument)));
     await this.writeFiles(id, archive);
     archive.end();
   }

@@ -49,9 +49,8 @@ export class PersonalDataService {
     try {
       await this.writer.write(caller, archive);
     } catch (error) {
-      const isOurs = !gone.signal.aborted;
       archive.fail(error as Error);
-      if (isOurs) this.logger.error(`An export of user ${caller.id} has failed`, (error as Error).stack);
+      if (archive.fault) this.logger.error(`An export of user ${caller.id} has failed`, archive.fault.stack);
       else this.logger.debug(`An export ended early: ${(error as Error).message}`);
     }
     await sending;

@@ -22,6 +22,7 @@ export function announceStart(port: number, config: AppConfig, database: OpenDat
     `  docs      ${base}/docs`,
     `  database  ${database.isEmbedded ? `embedded PostgreSQL in ${config.dataDir}` : 'PostgreSQL at DATABASE_URL'}`,
     `  files     ${config.uploads.s3 ? `S3 bucket ${config.uploads.s3.bucket}` : config.uploads.directory}`,
+    `  mail      ${config.mail.smtpUrl ? `by ${new URL(config.mail.smtpUrl).host}` : config.mail.outboxDirectory}`,
   ]);
 }
 

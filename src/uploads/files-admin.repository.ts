@@ -11,8 +11,8 @@ interface PageOfIds {
 }
 
 /**
- * Lists of everybody's files: as those of one owner, along indexes of their own (`migrations/…-index-admin-lists`) and with totals that the
- * database keeps by type (`migrations/…-count-by-month`).
+ * Lists of everybody's files: as those of one owner, along indexes of their own (`migrations/…-index-admin-lists`, which says why what is
+ * ready is asked for by having no end) and with totals that the database keeps by type (`migrations/…-count-by-month`).
  */
 @Injectable()
 export class FilesAdminRepository {
@@ -33,7 +33,7 @@ export class FilesAdminRepository {
 
   private pageOfAll(filter: FilesFilter, { skip, limit }: PageWindow): Promise<PageOfIds> {
     return this.idsAndTotal(
-      `SELECT ARRAY(SELECT id FROM uploads WHERE state = 'ready' ${orderBy(filter)} OFFSET $1 LIMIT $2) AS ids,
+      `SELECT ARRAY(SELECT id FROM uploads WHERE expires_at IS NULL ${orderBy(filter)} OFFSET $1 LIMIT $2) AS ids,
               (SELECT coalesce(sum(files), 0) FROM file_type_totals) AS total`,
       [skip, limit],
     );
@@ -48,7 +48,7 @@ export class FilesAdminRepository {
        SELECT ARRAY(
                 SELECT f.id FROM types t CROSS JOIN LATERAL (
                   SELECT id, ${SORT_KEYS[filter.sortBy]} AS key FROM uploads
-                  WHERE state = 'ready' AND content_type = t.content_type ${orderBy(filter)} LIMIT $1::bigint + $2::bigint) f
+                  WHERE expires_at IS NULL AND content_type = t.content_type ${orderBy(filter)} LIMIT $1::bigint + $2::bigint) f
                 ${orderBy(filter, 'f.key', 'f.id')} OFFSET $1 LIMIT $2) AS ids,
               (SELECT coalesce(sum(files), 0) FROM types) AS total`,
       [skip, limit, typeValue(contentType)],
@@ -60,7 +60,7 @@ export class FilesAdminRepository {
     const { condition, values } = matching(filter, 3);
     return this.idsAndTotal(
       `WITH found AS MATERIALIZED (
-         SELECT id, ${SORT_KEYS[filter.sortBy]} AS key FROM uploads WHERE state = 'ready' AND ${condition})
+         SELECT id, ${SORT_KEYS[filter.sortBy]} AS key FROM uploads WHERE state = 'ready' AND expires_at IS NULL AND ${condition})
        SELECT ARRAY(SELECT id FROM found ${orderBy(filter, 'key')} OFFSET $1 LIMIT $2) AS ids, (SELECT count(*) FROM found) AS total`,
       [skip, limit, ...values],
     );

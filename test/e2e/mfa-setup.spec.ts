@@ -79,6 +79,24 @@ describe('the second factor of an account', () => {
       expect((await status(user)).enabled).toBe(true);
     });
 
+    it('replaces no secret that is confirmed while the setup is under way', async () => {
+      const user = await aSignedInUser(app);
+      await setUp(user);
+      const confirming = await app.pool.connect();
+      await confirming.query('BEGIN');
+      await confirming.query('UPDATE second_factors SET confirmed_at = now() WHERE user_id = $1', [user.id]);
+      const pending = send('setup', user, { password: PASSWORD }).then(({ status }) => status);
+      for (let waiting = 0; waiting === 0;) {
+        const { rows } = await app.pool.query(
+          "SELECT count(*)::integer AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        );
+        waiting = rows[0].n;
+      }
+      await confirming.query('COMMIT');
+      confirming.release();
+      expect(await pending).toBe(409);
+    });
+
     it('is refused where there is one already', async () => {
       const user = await aSignedInUser(app);
       const { secret } = await enableSecondFactor(app, user);

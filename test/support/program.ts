@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import supertest from 'supertest';
 
-const CLI = join(__dirname, '../../dist/src/cli.js');
+export const CLI = join(__dirname, '../../dist/src/cli.js');
 
 /** The program as users start it: a process of its own, from the build, with nothing in its environment but what is given. */
 export class Program {
@@ -14,16 +14,23 @@ export class Program {
   private readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   private readonly watchers = new Set<() => void>();
 
-  constructor(environment: Record<string, string>, args: string[] = ['start'], cwd = tmpdir()) {
+  /** @param input what its standard input is, if it has one */
+  constructor(environment: Record<string, string>, args: string[] = ['start'], cwd = tmpdir(), input?: string) {
     this.child = spawn(process.execPath, [CLI, ...args], {
       cwd,
       env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '/', ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     });
+    // It need not wait for all of it.
+    this.child.stdin?.on('error', () => undefined).end(input);
     this.child.stdout?.on('data', (chunk: Buffer) => this.took('stdout', chunk));
     this.child.stderr?.on('data', (chunk: Buffer) => this.took('stderr', chunk));
     this.ended = new Promise((resolve) => this.child.on('close', (code, signal) => resolve({ code, signal })));
     void this.ended.then(() => this.watchers.forEach((watch) => watch()));
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
   }
 
   /** Waits for a line of standard output; fails with what was said when the program ends before it. */

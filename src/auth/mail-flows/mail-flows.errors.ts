@@ -1,5 +1,4 @@
 import { AppError } from '../../common/errors/app-error.js';
-import { TooManyRequestsError } from '../../common/errors/errors.js';
 
 /** Expired, used, void or never issued: which of these is not told. */
 export class InvalidOneTimeTokenError extends AppError {
@@ -9,8 +8,8 @@ export class InvalidOneTimeTokenError extends AppError {
 }
 
 /** Each change sends mails to addresses that the user has chosen. */
-export class TooManyEmailChangesError extends TooManyRequestsError {
+export class TooManyEmailChangesError extends AppError {
   constructor(retryAfterSeconds: number) {
-    super('The email address was changed too often', retryAfterSeconds, 'too_many_email_changes');
+    super('rate_limited', 'too_many_email_changes', 'The email address was changed too often', { retryAfterSeconds });
   }
 }

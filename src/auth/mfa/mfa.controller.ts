@@ -1,5 +1,5 @@
 import { Body, Controller, Get, HttpCode, HttpStatus, Post } from '@nestjs/common';
-import { ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import QRCode from 'qrcode';
 import { Public, SessionOnly } from '../../common/auth/access.decorator.js';
 import { CurrentUser } from '../../common/auth/current-user.decorator.js';
@@ -17,6 +17,14 @@ import { SecondStepService } from './second-step.service.js';
 
 /** With the least redundancy every URI fits, however long product name and address are; screens do not get scratched. */
 const QR_OPTIONS = { type: 'svg', errorCorrectionLevel: 'L' } as const;
+
+/** As it stands in Swagger UI: one of the two, not both. */
+const VERIFY_EXAMPLES = {
+  code: { value: { mfa_token: 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…', code: '123456' } },
+  recovery_code: {
+    value: { mfa_token: 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…', recovery_code: '7k2fm-0xw9c-tq4rd-n8vhz' },
+  },
+};
 
 /** The second factor: an authenticator app, and recovery codes for when it is lost. */
 @ApiTags('auth')
@@ -99,6 +107,7 @@ export class MfaController {
     summary: 'Sign in with a code',
     description: 'The end of a login that answered `mfa_required`: by a code of the app, or a recovery code.',
   })
+  @ApiBody({ type: VerifyMfaDto, examples: VERIFY_EXAMPLES })
   @ApiOkResponse({ type: LoginResponse })
   @ApiErrors(401, 403)
   async verify(@Client() client: ClientInfo, @Body() body: VerifyMfaDto): Promise<LoginResponse> {

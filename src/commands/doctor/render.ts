@@ -4,7 +4,7 @@ import type { Result, State } from './check.js';
 const MARKS: Record<State, string> = { ok: 'ok', warning: 'warning', problem: 'PROBLEM', skipped: '–' };
 const COLOURS: Record<State, number> = { ok: 32, warning: 33, problem: 31, skipped: 90 };
 const STATE_WIDTH = 9;
-const CHECK_WIDTH = 15;
+const CHECK_WIDTH = 16;
 const BORDERS = 4;
 const WIDTH_MIN = 60;
 const WIDTH_MAX = 120;

@@ -31,7 +31,11 @@ export class VerifyMfaDto {
   @IsString()
   code?: string;
 
-  @ApiPropertyOptional({ type: String, description: 'Instead of `code`; each is good once' })
+  @ApiPropertyOptional({
+    type: String,
+    example: '7k2fm-0xw9c-tq4rd-n8vhz',
+    description: 'Instead of `code`; each is good once',
+  })
   @Optional()
   @IsString()
   recovery_code?: string;
