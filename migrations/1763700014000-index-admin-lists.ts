@@ -32,7 +32,9 @@ export class IndexAdminLists1763700014000 implements MigrationInterface {
       await db.query(`CREATE INDEX "IX_users_kind_${name}" ON users (role, is_active, ${key}`);
     for (const [name, key] of Object.entries(FILE_SORTS)) {
       await db.query(`CREATE INDEX "IX_uploads_all_${name}" ON uploads (${key} WHERE expires_at IS NULL`);
-      await db.query(`CREATE INDEX "IX_uploads_type_${name}" ON uploads (content_type, ${key} WHERE expires_at IS NULL`);
+      await db.query(
+        `CREATE INDEX "IX_uploads_type_${name}" ON uploads (content_type, ${key} WHERE expires_at IS NULL`,
+      );
     }
   }
 

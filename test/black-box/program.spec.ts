@@ -55,7 +55,7 @@ describe('the program', () => {
 
   it('keeps its secret to itself', () => {
     expect(statSync(join(data.path, 'jwt-secret')).mode & 0o777).toBe(0o600);
-    expect(readdirSync(data.path).sort()).toEqual(['files', 'jwt-secret', 'postgres']);
+    expect(readdirSync(data.path).sort()).toEqual(['files', 'jwt-secret', 'outbox', 'postgres']);
   });
 
   it('keeps every user and session over kill -9, and shows no admin a second time', async () => {

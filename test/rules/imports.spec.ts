@@ -23,7 +23,8 @@ const MAY_IMPORT: Record<string, string[]> = {
 };
 
 /** What of another feature may be imported at all: never its repositories, entities or controllers. */
-const PUBLIC_FILES = /\.(module|service|events|guard|response|errors)\.js$|\/(access-tokens|password-hasher|live-uploads)\.js$/;
+const PUBLIC_FILES =
+  /\.(module|service|events|guard|response|errors)\.js$|\/(access-tokens|password-hasher|live-uploads)\.js$/;
 /** Whom a feature knows by events alone. */
 const EVENTS_ONLY = new Set(['broadcasting → uploads']);
 const FEATURES = new Set([
@@ -45,7 +46,7 @@ const sources = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter(
 const roomOf = (path: string) => {
   const parts = path.split(sep);
   if (parts[0] === '..') return parts[1];
-  return parts.length === 1 ? 'src' : parts[0];
+  return parts.length === 1 || parts[0] === 'commands' ? 'src' : parts[0];
 };
 
 const imports: Import[] = sources.flatMap((file) =>

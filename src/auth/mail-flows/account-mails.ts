@@ -1,4 +1,6 @@
-import type { MailContent } from '../../mail/mail-content.js';
+import type { MailComposer } from '../../mail/mail-queue.service.js';
+
+type MailContent = NonNullable<Awaited<ReturnType<MailComposer>>>;
 
 /*
  * What the mails of accounts say. No text of a user is in them, names neither: who signs up with the address of another must not be able
