@@ -6,7 +6,7 @@ import { Stage, wasInterrupted } from './lib/stage.mjs';
 
 const CASES = [
   ...['who-am-i', 'login', 'register', 'list-users', 'start'],
-  ...['upload', 'upload-many', 'upload-small', 'download', 'list-files'],
+  ...['upload', 'upload-many', 'upload-small', 'download', 'list-files', 'list-admin'],
   ...['broadcast-fan-out', 'broadcast-publish', 'broadcast-reconnect'],
 ];
 

@@ -20,6 +20,7 @@ import { CreateOneTimeTokens1763700018000 } from './1763700018000-create-one-tim
 import { CreateSpentLoginTokens1763700019000 } from './1763700019000-create-spent-login-tokens.js';
 import { AnnounceSecondFactors1763700020000 } from './1763700020000-announce-second-factors.js';
 import { CreateEmailChanges1763700025000 } from './1763700025000-create-email-changes.js';
+import { RememberVerification1763700026000 } from './1763700026000-remember-verification.js';
 
 /** In their order. A test compares the list with the folder. */
 export const migrations = [
@@ -45,4 +46,5 @@ export const migrations = [
   CreateSpentLoginTokens1763700019000,
   AnnounceSecondFactors1763700020000,
   CreateEmailChanges1763700025000,
+  RememberVerification1763700026000,
 ];

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type supertest from 'supertest';
 import { hasTerminals, Terminal } from '../support/terminal.js';
@@ -19,6 +19,9 @@ interface Run {
   stdout: string;
   stderr: string;
 }
+
+/** Each run is a process that loads the whole program. */
+jest.setTimeout(120_000);
 
 const data = temporaryDataDir();
 const environment = {
@@ -42,15 +45,16 @@ const passwordIn = ({ stdout }: Run): string => /^ {2}password {2}(\S{20})$/m.ex
 afterAll(() => data.remove());
 
 describe('the command line', () => {
-  it('tells of every command in one line, and of each with examples', async () => {
+  it('tells of every command in one line', async () => {
     const { code, stdout } = await run(['--help']);
     expect(code).toBe(0);
     for (const name of COMMANDS) expect(stdout).toMatch(new RegExp(`^ {2}${name}\\b.* {2,}\\S`, 'm'));
-    for (const name of COMMANDS.filter((command) => command !== 'start')) {
-      const help = await run([name, '--help']);
-      expect(help.code).toBe(0);
-      expect(help.stdout).toMatch(new RegExp(`Examples:\\n {2}gatehouse ${name}`));
-    }
+  });
+
+  it.each(COMMANDS.filter((name) => name !== 'start'))('shows how %s is used', async (name) => {
+    const { code, stdout } = await run([name, '--help']);
+    expect(stdout).toMatch(new RegExp(`Examples:\\n {2}gatehouse ${name}`));
+    expect(code).toBe(0);
   });
 
   it.each([
@@ -132,6 +136,7 @@ describe('beside a running server', () => {
     http.patch(`/api/v1/admin/users/${id}`).set(root).send({ is_active: false }).expect(200);
   const mails = (): string[] => {
     const outbox = join(data.path, 'outbox');
+    if (!existsSync(outbox)) return [];
     return readdirSync(outbox).map((name) => readFileSync(join(outbox, name), 'utf8'));
   };
 
@@ -139,7 +144,7 @@ describe('beside a running server', () => {
     server = new Program(environment);
     http = await server.http();
     root = await signIn(ADMIN.email, ADMIN.password);
-  }, 60_000);
+  });
   afterAll(async () => {
     server.signal('SIGTERM');
     expect((await server.exit()).code).toBe(0);
@@ -180,12 +185,10 @@ describe('beside a running server', () => {
 
     it('takes a password from a pipe, and repeats it nowhere', async () => {
       const args = ['admin:create', '--email', 'piped@example.com', '--username', 'Piped', '--password-stdin'];
-      for (const [input, name] of [[`${NEW_PASSWORD}\n`, 'Piped']]) {
-        const made = await run(args, input);
-        expect(made.code).toBe(0);
-        expect(made.stdout + made.stderr).not.toContain(NEW_PASSWORD);
-        await login(name, NEW_PASSWORD).expect(200);
-      }
+      const made = await run(args, `${NEW_PASSWORD}\n`);
+      expect(made.code).toBe(0);
+      expect(made.stdout + made.stderr).not.toContain(NEW_PASSWORD);
+      await login('Piped', NEW_PASSWORD).expect(200);
     });
 
     it('gives a derived name that is taken another end', async () => {
@@ -213,11 +216,12 @@ describe('beside a running server', () => {
         stderr
           .trimEnd()
           .split('\n')
-          .every((line) => line.startsWith('gatehouse: ')),
-      ).toBe(true);
+          .filter((line) => !line.startsWith('gatehouse: ')),
+      ).toEqual([]);
       expect(stdout).toBe('');
       expect(code).toBe(1);
-      await login('x@example.com', NEW_PASSWORD).expect(401);
+      const { body } = await http.get('/api/v1/admin/users').query({ search: 'x@example.com' }).set(root).expect(200);
+      expect(body.total).toBe(0);
     });
 
     it('of two at once for one address one is made', async () => {
@@ -412,7 +416,7 @@ describe('without a server', () => {
     server.signal('SIGTERM');
     expect((await server.exit()).code).toBe(0);
     fresh.remove();
-  }, 60_000);
+  });
 
   it('says what is wrong with the configuration', async () => {
     const { code, stderr } = await run(['admin:create', '--email', 'a@example.com'], undefined, { BCRYPT_COST: '99' });

@@ -185,7 +185,7 @@ describe('GET /users/me/export', () => {
     const owner = await aSignedInUser(app);
     await app.pool.query(
       `INSERT INTO uploads (id, owner_id, state, filename, original_filename, content_type, file_size, sha256, is_resumable, upload_date, updated_at)
-       SELECT gen_random_uuid(), $1, 'ready', n || '.txt', n || '.txt', 'text/plain', 0, '\\x00', false, date_trunc('day', now()), now()
+       SELECT gen_random_uuid(), $1, 'ready', n || '.txt', n || '.txt', 'text/plain', 0, sha256(''), false, date_trunc('day', now()), now()
        FROM generate_series(1, 450) n`,
       [owner.id],
     );

@@ -20,7 +20,7 @@ const INTERNAL_KEY =
 /** What is told all the same, by the one call that is there for it. */
 const TOLD_BY: Record<string, RegExp> = {
   /** When something that was just asked for ends, which its holder has to know. */
-  expires_at: /^POST .*\/signed-url$|^(GET|POST) .*\/api-keys$/,
+  expires_at: /^POST .*\/signed-url$|^(GET|POST) .*\/api-keys$|^GET .*\/audit-log$/,
   access_token: /^POST .*\/auth\/(login|refresh|mfa\/verify)$/,
   refresh_token: /^POST .*\/auth\/(login|refresh|mfa\/verify)$/,
   mfa_token: /^POST .*\/auth\/login$/,
@@ -100,7 +100,7 @@ describe('answers', () => {
   });
 
   it.each(['a guest', 'a user', 'an admin'] as const)(
-    'S31 hold what the document says and nothing more for %s',
+    'S31 S48 hold what the document says and nothing more for %s, and no cookie',
     async (kind) => {
       const callers = { 'a guest': () => null, 'a user': () => aSignedInUser(app), 'an admin': () => anAdmin(app) };
       const who = await callers[kind]();

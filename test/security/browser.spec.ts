@@ -167,6 +167,30 @@ describe('browser', () => {
     }
   });
 
+  it.each(['verify', 'reset', 'undo'])(
+    'S47 the page /account/%s, whose address holds a token, tells it to nobody',
+    async (page) => {
+      const { headers, text } = await app.http.get(`/account/${page}?token=secret-of-the-link`).expect(200);
+      expectProtected(headers, page);
+      expect(headers['cache-control']).toBe('no-store');
+      // Neither by what it loads nor by what it sends: all of it is of this server, and the page does not repeat the token.
+      expect(text).not.toMatch(/<script(?![^>]* src="\/account\/)|<style|\son\w+=|(src|action)="https?:/i);
+      expect(text).not.toContain('secret-of-the-link');
+      for (const asset of ['page.js', 'page.css'])
+        expectProtected((await app.http.get(`/account/${asset}`).expect(200)).headers, asset);
+    },
+  );
+
+  it('S48 no page sets a cookie or reads one', async () => {
+    const pages = ['verify', 'reset', 'undo', 'page.js', 'page.css'].map((page) => `/account/${page}`);
+    for (const path of [...pages, '/docs', '/docs/page.js', '/openapi.json', '/asyncapi.json', '/nowhere']) {
+      const { headers, text } = await app.http.get(path).set('Cookie', 'a=b');
+      expect([path, headers['set-cookie']]).toEqual([path, undefined]);
+      if (path.startsWith('/account'))
+        expect([path, /cookie|(local|session)Storage/i.test(text)]).toEqual([path, false]);
+    }
+  });
+
   it('S48 no cookie is set and none signs anybody in', async () => {
     const { email } = await aUser(app);
     const login = await app.http.post('/api/v1/auth/login').send({ email, password: PASSWORD }).expect(200);

@@ -1,5 +1,5 @@
 import { AccountMails, AUTH, INVALID, ME, NEW_PASSWORD, someEmail } from '../support/account-mails.js';
-import { aSignedInUser, aUser, PASSWORD, type SignedIn, signIn, type TestUser } from '../support/builders.js';
+import { aSignedInUser, anAdmin, aUser, PASSWORD, type SignedIn, signIn, type TestUser } from '../support/builders.js';
 import {
   ADDRESS_CHANGED,
   ageChanges,
@@ -324,13 +324,33 @@ describe('mail flows', () => {
     });
   });
 
-  it('S20 an account that was verified keeps its second factor: a mailbox is no substitute for it', async () => {
+  it.each<[string, (user: SignedIn) => Promise<string>]>([
+    ['the mailbox', async ({ email }) => email],
+    [
+      'a session, and moves the account to a mailbox of his own',
+      async (user) => {
+        const email = someEmail();
+        await mails.move(user, email);
+        return email;
+      },
+    ],
+  ])('S20 the second factor of an account that was verified stays, if a thief has %s', async (_, take) => {
     const user = await aSignedInUser(app);
     await setVerified(user);
     await enableSecondFactor(app, user);
-    expect((await mails.reset(await mails.resetToken(user))).status).toBe(200);
-    const { body } = await login(user.email, NEW_PASSWORD).expect(200);
+    const email = await take(user);
+    expect((await mails.reset(await mails.resetToken({ email }))).status).toBe(200);
+    const { body } = await login(email, NEW_PASSWORD).expect(200);
     expect(body).toMatchObject({ mfa_required: true });
     expect(body).not.toHaveProperty('access_token');
+  });
+
+  it('S20 the second factor and the keys of an admin stay, verified or not', async () => {
+    const admin = await anAdmin(app);
+    const { body: key } = await app.http.post(`${ME}/api-keys`).set(admin.auth).send({ name: 'x' }).expect(201);
+    await enableSecondFactor(app, admin);
+    expect((await mails.reset(await mails.resetToken(admin))).status).toBe(200);
+    expect((await login(admin.email, NEW_PASSWORD).expect(200)).body).toMatchObject({ mfa_required: true });
+    await asGuest({ 'X-API-Key': key.key }).expect(200);
   });
 });

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { aSignedInUser, PASSWORD, type SignedIn } from '../support/builders.js';
+import { aSignedInUser, anAdmin, aUser, PASSWORD, type SignedIn } from '../support/builders.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 
 /** What only the server may set, each with the value that somebody would like to have. */
@@ -10,6 +10,9 @@ const FOREIGN_FIELDS: Record<string, unknown> = {
   quota: 1e12,
   is_verified: true,
   isVerified: true,
+  has_second_factor: true,
+  hasSecondFactor: true,
+  scopes: ['admin'],
   is_active: true,
   password_hash: '$2b$10$abcdefghijklmnopqrstuuVLg1PfQ0b0XKX0Cq1Z3sT4l8mI0z1hC',
   passwordHash: 'x',
@@ -141,6 +144,86 @@ describe('mass assignment', () => {
     });
   });
 
+  describe.each(['put', 'patch'] as const)('%s /admin/users/{id}', (method) => {
+    let admin: SignedIn;
+    beforeAll(async () => {
+      admin = await anAdmin(app);
+    });
+    afterAll(() => app.pool.query('DELETE FROM users WHERE id = $1', [admin.id]));
+    const change = (id: string, body: unknown) =>
+      app.http[method](`/api/v1/admin/users/${id}`)
+        .set(admin.auth)
+        .set('Content-Type', 'application/json')
+        .send(typeof body === 'string' ? body : JSON.stringify(body));
+
+    it('S08 changes role, activity and quota, and refuses whatever else an account has', async () => {
+      const { id } = await aUser(app);
+      const before = await storedUsers();
+      const { role: _role, is_active: _isActive, quota: _quota, ...foreign } = FOREIGN_FIELDS;
+      const more = { is_superuser: true, password: PASSWORD, email: 'a@example.com', username: 'x_y', bio: 'x' };
+      for (const [field, value] of Object.entries({ ...foreign, ...more })) {
+        const response = await change(id, { quota: 7, [field]: value });
+        expect([field, response.status]).toEqual([field, 422]);
+        expect(Object.keys(response.body.field_errors)).toEqual([field]);
+      }
+      expect(await storedUsers()).toEqual(before);
+    });
+
+    it('S08 refuses nested, __proto__ and constructor keys', async () => {
+      const { id } = await aUser(app);
+      const before = await storedUsers();
+      for (const body of [
+        withProto({ quota: 7 }, { role: 'admin' }),
+        withProto({}, { is_active: false }),
+        '{"__proto__":{"role":"admin"}}',
+        '{"constructor":{"prototype":{"role":"admin"}}}',
+        '{"role":{"__proto__":"admin"}}',
+        '{"role":["admin"]}',
+        '{"quota":{"valueOf":7}}',
+        '{"is_active":[false]}',
+      ]) {
+        const response = await change(id, body);
+        expect([body, response.status]).toEqual([body, 422]);
+      }
+      expect(await storedUsers()).toEqual(before);
+      expect(({} as Record<string, unknown>).role).toBeUndefined();
+    });
+  });
+
+  it('S07 a key is made for its maker, with an id, a prefix and a secret of the server', async () => {
+    const other = await aUser(app);
+    const keys = '/api/v1/users/me/api-keys';
+    for (const [field, value] of Object.entries({
+      id: other.id,
+      user_id: other.id,
+      owner_id: other.id,
+      userId: other.id,
+      key: 'gh_mine_mine',
+      prefix: 'gh_mine',
+      secret_hash: 'x',
+      scope: 'admin',
+      last_used_at: null,
+      created_at: '2001-01-01T00:00:00.000Z',
+      revoked_at: null,
+    })) {
+      const { status, body } = await post(keys, { name: 'x', [field]: value }).set(user.auth);
+      expect([field, status, Object.keys(body.field_errors ?? {})]).toEqual([field, 422, [field]]);
+    }
+    for (const body of [
+      withProto({ name: 'x' }, { scopes: ['admin'] }),
+      withProto({}, { name: 'x' }),
+      '{"name":"x","constructor":{"prototype":{"user_id":"x"}}}',
+      '{"name":{"__proto__":"x"}}',
+      '{"name":"x","scopes":{"0":"users:read","length":1}}',
+      '{"name":"x","scopes":[{"__proto__":"admin"}]}',
+    ])
+      await post(keys, body).set(user.auth).expect(422);
+    expect((await app.pool.query('SELECT 1 FROM api_keys')).rows).toEqual([]);
+    await post(keys, { name: 'x' }).set(user.auth).expect(201);
+    const { rows } = await app.pool.query('SELECT user_id FROM api_keys');
+    expect(rows).toEqual([{ user_id: user.id }]);
+  });
+
   it('S08 fields in the query string change nothing', async () => {
     await app.http.patch('/api/v1/users/me?role=admin&is_verified=true&bio=query').set(user.auth).send({});
     const { rows } = await app.pool.query('SELECT role, is_verified, bio FROM users WHERE id = $1', [user.id]);
@@ -153,6 +236,22 @@ describe('mass assignment', () => {
       ['auth/refresh', { refresh_token: user.refreshToken, sid: 'x' }],
       ['auth/logout', { refresh_token: user.refreshToken, user_id: user.id }],
       ['auth/change-password', { current_password: PASSWORD, new_password: 'Another-Horse-1', id: user.id }],
+      ['auth/mfa/setup', { password: PASSWORD, secret: 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP' }],
+      ['auth/mfa/setup', { password: PASSWORD, user_id: user.id }],
+      ['auth/mfa/confirm', { code: '123456', recovery_codes: ['x'] }],
+      ['auth/mfa/recovery-codes', { password: PASSWORD, code: '123456', recovery_codes: ['x'] }],
+      ['auth/mfa/disable', { password: PASSWORD, code: '123456', user_id: user.id }],
+      ['auth/mfa/verify', { mfa_token: 'x', code: '123456', user_id: user.id }],
+      ['auth/mfa/verify', withProto({ mfa_token: 'x' }, { code: '123456' })],
+      ['auth/forgot-password', { email: user.email, to: 'thief@example.com' }],
+      ['auth/forgot-password', { email: [user.email, 'thief@example.com'] }],
+      ['auth/forgot-password', { email: user.email, url: 'https://evil.example' }],
+      ['auth/reset-password', { token: 'x', new_password: 'Another-Horse-1', email: user.email }],
+      ['auth/reset-password', { token: 'x', new_password: 'Another-Horse-1', user_id: user.id }],
+      ['auth/verify-email', { token: 'x', is_verified: true }],
+      ['auth/verify-email', { token: { $ne: null } }],
+      ['auth/resend-verification', { email: user.email, user_id: user.id }],
+      ['auth/undo-email-change', { token: 'x', email: 'thief@example.com' }],
       ['broadcasting/messages', { channel: 'news', event: 'e', sender_id: user.id }],
       ['broadcasting/messages', { channel: 'news', event: 'e', sequence: 1 }],
       ['broadcasting/messages', withProto({ channel: 'news', event: 'e', data: {} }, { durable: false })],

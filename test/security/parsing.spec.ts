@@ -423,6 +423,122 @@ describe('parsing', () => {
       expect(await found(search)).toEqual(expected);
     });
 
+    describe('of administration, and of files', () => {
+      let admin: SignedIn;
+      const TEXTS = NAMES.filter((name) => !name.includes('/') && !name.includes('\\'));
+      beforeAll(async () => {
+        admin = await anAdmin(app);
+        for (const description of TEXTS)
+          await app.http
+            .post('/api/v1/uploads')
+            .set(admin.auth)
+            .field('description', description)
+            .attach('file', Buffer.from('text'), 'x.txt')
+            .expect(201);
+      });
+      const lists: [path: string, textOf: (item: any) => string][] = [
+        ['/api/v1/admin/users', ({ full_name: name }) => name],
+        ['/api/v1/uploads', ({ description }) => description],
+        ['/api/v1/admin/uploads', ({ description }) => description],
+      ];
+
+      it.each(lists)('S45 %s finds text and no pattern', async (path, textOf) => {
+        for (const [search, expected] of [
+          ['100%', ['100% sure']],
+          ['%sure', []],
+          ['%%%', []],
+          ['___', []],
+          ['snake_case', ['snake_case']],
+          ["O'Brien", ["O'Brien"]],
+          ["' OR '1'='1", []],
+          ["x'; DROP TABLE users; --", []],
+          ['\\%', []],
+          ['a.*b', ['a.*b']],
+          ['.*', []],
+          ['semi;colon--', ['semi;colon--']],
+          ['"quoted"', ['"quoted"']],
+          ['$1', []],
+          [':search', []],
+        ] as const) {
+          const { body } = await app.http.get(path).query({ search, size: 100 }).set(admin.auth).expect(200);
+          expect([search, body.items.map(textOf)]).toEqual([search, expected]);
+          expect(body.total).toBe(expected.length);
+        }
+      });
+
+      it('S45 what the log of administration is filtered by is that text and no pattern', async () => {
+        const targets = ['%', '_%', "' OR '1'='1", "'; DROP TABLE audit_log; --", '\\', '$1', ':target', '*', '.*'];
+        for (const target of targets) {
+          const query = { target_id: target, size: 100 };
+          const { body } = await app.http.get('/api/v1/admin/audit-log').query(query).set(admin.auth).expect(200);
+          expect([target, body.total, body.items]).toEqual([target, 0, []]);
+        }
+        const { body } = await app.http.get('/api/v1/admin/audit-log').set(admin.auth).expect(200);
+        expect(body.total).toBeGreaterThan(0);
+      });
+
+      it.each([
+        ['admin/users', 'created_at,username,email,last_login'],
+        ['uploads', 'upload_date,filename,file_size'],
+        ['admin/uploads', 'upload_date,filename,file_size'],
+      ])('S45 /%s is sorted by %s and nothing else', async (path, sorts) => {
+        const list = (query: object) => app.http.get(`/api/v1/${path}`).query(query).set(admin.auth);
+        for (const sort of sorts.split(','))
+          for (const order of ['asc', 'desc']) await list({ sort_by: sort, sort_order: order }).expect(200);
+        for (const sort of [
+          ...['password_hash', 'id', 'owner_id', 'createdAt', '1', 'RANDOM()', '(SELECT pg_sleep(9))', 'constructor'],
+          ...[`${sorts.split(',')[0]} DESC`, `${sorts.split(',')[0]};--`, sorts.split(',')[0].toUpperCase(), sorts, ''],
+        ])
+          expect([sort, (await list({ sort_by: sort })).status]).toEqual([sort, 422]);
+        for (const order of ['ASC', 'asc;', 'asc nulls first', '', '1', 'toString'])
+          expect([order, (await list({ sort_order: order })).status]).toEqual([order, 422]);
+      });
+
+      it.each([
+        'from=yesterday',
+        'from=2026-13-01',
+        'from=2026-02-30T00:00:00Z',
+        'from=1767225600',
+        'from=now()',
+        'to=2026-01-01T00:00:00',
+        "to=2026-01-01'--",
+        'to=infinity',
+        'to=+275760-09-14T00:00:00Z',
+        'from[]=2026-01-01',
+        'action=login',
+        'action=%25',
+        'action=toString',
+        'actor_id=1',
+        "actor_id=' OR 1=1",
+        'actor_id=null',
+        'target_id=',
+        `target_id=${'x'.repeat(129)}`,
+        'target_id=%00',
+        'target_type=user',
+        'details=x',
+        'limit=1e9',
+        'page=1&skip=0',
+        '__proto__=x',
+      ])('S44 the log of administration refuses %s', (query) =>
+        app.http.get(`/api/v1/admin/audit-log?${query}`).set(admin.auth).expect(422),
+      );
+
+      it.each([
+        'role=root',
+        'role=',
+        'role[]=admin',
+        'role=admin&role=user',
+        'active=1',
+        'active=yes',
+        'active=',
+        'active[]=true',
+        'active=true&active=false',
+        'active=null',
+      ])('S44 the users of administration are not asked for with %s', (query) =>
+        app.http.get(`/api/v1/admin/users?${query}`).set(admin.auth).expect(422),
+      );
+    });
+
     it('S45 an order that the list does not offer is refused', async () => {
       for (const query of [
         'sort_by=password_hash',

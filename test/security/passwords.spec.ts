@@ -4,6 +4,7 @@ import bcrypt from 'bcryptjs';
 import { brokenPasswordRules } from '../../src/common/validation/password-policy.js';
 import { PasswordHasher } from '../../src/users/passwords/password-hasher.js';
 import { aSignedInUser, aUser, PASSWORD, signIn, type TestUser } from '../support/builders.js';
+import { enableSecondFactor, wrongCodeFor } from '../support/second-factor.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 
 const COST = 10;
@@ -123,6 +124,13 @@ describe('passwords', () => {
       ['post', '/api/v1/auth/change-password', { current_password: huge, new_password: huge }],
       ['post', '/api/v1/users/change-password', { current_password: PASSWORD, new_password: huge }],
       ['delete', '/api/v1/users/me', { password: huge }],
+      ['post', '/api/v1/auth/reset-password', { token: 'x', new_password: huge }],
+      ['post', '/auth/reset-password', { token: huge, new_password: PASSWORD }],
+      ['post', '/api/v1/auth/mfa/setup', { password: huge }],
+      ['post', '/api/v1/auth/mfa/confirm', { code: huge }],
+      ['post', '/api/v1/auth/mfa/disable', { password: huge, code: '123456' }],
+      ['post', '/api/v1/auth/mfa/recovery-codes', { password: huge, code: '123456' }],
+      ['post', '/auth/mfa/verify', { mfa_token: huge, code: '123456' }],
     ];
     for (const [method, path, body] of calls) {
       const response = await app.http[method](path).set(user.auth).send(body);
@@ -280,18 +288,63 @@ describe('passwords', () => {
       expect(matches).not.toHaveBeenCalled();
     });
 
-    it('S14 wrong current passwords count like failed logins', async () => {
-      const user = await aUser(limited);
-      const { auth } = await signInFromElsewhere(user);
-      const change = (current: string) =>
-        limited.http
-          .post('/api/v1/auth/change-password')
-          .set(auth)
-          .send({ current_password: current, new_password: 'Another-Horse-1' });
-      for (let i = 0; i < 3; i++) await change(`Wrong-Horse-${i}`).expect(400);
-      await change(PASSWORD).expect(429);
-      await limited.http.delete('/api/v1/users/me').set(auth).send({ password: PASSWORD }).expect(429);
+    /** Whatever asks a signed-in user for the password. */
+    type Ask = [method: 'post' | 'delete', path: string, body: (password: string) => object, refusal: number];
+    const NEXT = 'Another-Horse-1';
+    const CODE = '123456';
+    const ASKS: Ask[] = [
+      ['post', 'auth/change-password', (current_password) => ({ current_password, new_password: NEXT }), 400],
+      ['post', 'users/change-password', (current_password) => ({ current_password, new_password: NEXT }), 400],
+      ['delete', 'users/me', (password) => ({ password }), 400],
+    ];
+    const SETUP: Ask = ['post', 'auth/mfa/setup', (password) => ({ password }), 400];
+    const WITH_FACTOR: Ask[] = [
+      ['post', 'auth/mfa/disable', (password) => ({ password, code: CODE }), 400],
+      ['post', 'auth/mfa/recovery-codes', (password) => ({ password, code: CODE }), 400],
+    ];
+    const put = ([method, path, body]: Ask, auth: object, password: string) =>
+      limited.http[method](`/api/v1/${path}`)
+        .set({ ...auth, 'X-Forwarded-For': newAddress() })
+        .send(body(password));
+    const expectLocked = async (asks: Ask[], user: TestUser, auth: object) => {
+      for (const ask of asks) {
+        const { status, body } = await put(ask, auth, user.password);
+        expect([ask[1], status, body.error_code]).toEqual([ask[1], 429, LOCKED.error_code]);
+      }
+      expect((await attempt({ email: user.email, password: user.password })).status).toBe(429);
       await limited.http.get('/api/v1/users/me').set(auth).expect(200);
+    };
+
+    it.each([...ASKS, SETUP])(
+      'S14 wrong passwords at %s %s count like failed logins, and lock the others',
+      async (...ask) => {
+        const user = await aUser(limited);
+        const { auth } = await signInFromElsewhere(user);
+        for (let i = 0; i < 3; i++) expect((await put(ask, auth, `Wrong-Horse-${i}`)).status).toBe(ask[3]);
+        await expectLocked([...ASKS, SETUP], user, auth);
+      },
+    );
+
+    it.each(WITH_FACTOR)('S14 so they do at %s %s', async (...ask) => {
+      const user = await aSignedInUser(limited);
+      await enableSecondFactor(limited, user);
+      for (let i = 0; i < 3; i++) expect((await put(ask, user.auth, `Wrong-Horse-${i}`)).status).toBe(ask[3]);
+      await expectLocked([...ASKS, ...WITH_FACTOR], user, user.auth);
+    });
+
+    it('S14 so do wrong codes, which a right password does not forgive', async () => {
+      const user = await aSignedInUser(limited);
+      const { secret, recoveryCodes } = await enableSecondFactor(limited, user);
+      for (let i = 0; i < 3; i++) {
+        const { status, body } = await attempt({ email: user.email, password: user.password });
+        expect([status, body.mfa_required]).toEqual([200, true]);
+        const verify = { mfa_token: body.mfa_token, code: wrongCodeFor(secret) };
+        expect((await attempt(verify, newAddress(), '/api/v1/auth/mfa/verify')).status).toBe(401);
+      }
+      const { status, body } = await attempt({ email: user.email, password: user.password });
+      expect([status, body.error_code]).toEqual([429, LOCKED.error_code]);
+      await expectLocked([...ASKS, ...WITH_FACTOR], user, user.auth);
+      expect(recoveryCodes.length).toBeGreaterThan(0);
     });
 
     it('S14 one address has five attempts a minute, whichever accounts it tries', async () => {
@@ -336,6 +389,12 @@ describe('passwords', () => {
         '/auth/register/',
         '/api/v1/users',
         '/users/',
+        '/api/v1/auth/forgot-password',
+        '/auth/reset-password/',
+        '/api/v1/auth/verify-email',
+        '/auth/resend-verification',
+        '/api/v1/auth/undo-email-change',
+        '/api/v1/auth/mfa/verify',
       ];
       for (let first = 0; first < spellings.length; first++) {
         const from = newAddress();

@@ -119,6 +119,54 @@ describe('sessions', () => {
     expect(warning).toMatchObject({ level: 40, user_id: user.id, ip: '127.0.0.1' });
   });
 
+  it('S23 with one entry in the audit log that says from where, whichever token came too late', async () => {
+    const reuse = async (...tokens: string[]) => {
+      const answers = await Promise.all(
+        tokens.map((token) =>
+          app.http.post('/api/v1/auth/refresh').set('User-Agent', 'a thief').send({ refresh_token: token }),
+        ),
+      );
+      for (const { status } of answers) expect(status).toBe(401);
+      return answers.map(({ headers }) => headers['x-request-id']);
+    };
+    const entriesOf = async (session: SignedIn) =>
+      (
+        await app.pool.query(
+          `SELECT action, actor_id, target_type, ip_address, user_agent, request_id, details FROM audit_log
+           WHERE target_id = $1 AND action NOT LIKE 'login.%'`,
+          [sidOf(session)],
+        )
+      ).rows;
+    const [late, older] = [await aSignedInUser(app), await aSignedInUser(app)];
+    const { body: second } = await refresh(late.refreshToken).expect(200);
+    await age(late, '11 seconds', ['rotated_at']);
+    const { body: third } = await refresh((await refresh(older.refreshToken).expect(200)).body.refresh_token).expect(
+      200,
+    );
+    for (const [session, tokens] of [
+      [late, [late.refreshToken, late.refreshToken, late.refreshToken]],
+      [older, [older.refreshToken]],
+    ] as const) {
+      const requests = await reuse(...tokens);
+      const entries = await entriesOf(session);
+      expect(entries).toEqual([
+        {
+          action: 'session.refresh_reused',
+          actor_id: null,
+          target_type: 'session',
+          ip_address: '127.0.0.1',
+          user_agent: 'a thief',
+          request_id: expect.any(String),
+          details: { user_id: session.id },
+        },
+      ]);
+      expect(requests).toContain(entries[0].request_id);
+    }
+    // What is dead already is told once.
+    await reuse(second.refresh_token, third.refresh_token, late.refreshToken);
+    expect([await entriesOf(late), await entriesOf(older)].map(({ length }) => length)).toEqual([1, 1]);
+  });
+
   it('S23 an older token ends the session, also within the window; other sessions of the user go on', async () => {
     const user = await aUser(app);
     const [stolen, other] = [await signIn(app, user), await signIn(app, user)];

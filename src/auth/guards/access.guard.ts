@@ -45,7 +45,7 @@ const hasTried = (context: ExecutionContext): boolean =>
   isSocketEvent(context) || hasCredentials(context.switchToHttp().getRequest<GatehouseRequest>());
 
 function isInScope(policy: AccessPolicy, { scopes }: NonNullable<Principal['apiKey']>): boolean {
-  if (policy.kind === 'roles') return scopes.has('admin');
+  if (policy.kind === 'roles') return policy.takesKeys && scopes.has('admin');
   if (policy.kind !== 'authenticated' || policy.scope === 'any') return true;
   return policy.scope !== null && scopes.has(policy.scope);
 }

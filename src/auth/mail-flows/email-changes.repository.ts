@@ -97,12 +97,8 @@ export class EmailChangesRepository {
     );
   }
 
-  /** Those whose previous address was never proved to be anybody's. */
-  async voidUnverified(userId: string): Promise<void> {
-    await this.database.query(
-      `UPDATE email_changes SET undo_until = '-infinity', token_hash = NULL WHERE user_id = $1 AND NOT was_verified`,
-      [userId],
-    );
+  async voidAllOf(userId: string): Promise<void> {
+    await this.voidLaterThan(userId, '0');
   }
 
   /** As long as a later address can take the account back, an earlier one can do it after that. */

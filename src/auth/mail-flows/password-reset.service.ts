@@ -61,13 +61,15 @@ export class PasswordResetService {
   }
 
   /**
-   * Whoever signed up with an address that is now proved to be another's is left with nothing. An account that was proved before, or that
-   * an admin has answered for, keeps its keys, on which its programs rest, and its second factor, which a mailbox is no substitute for.
+   * Whoever signed up with an address that is now proved to be another's is left with nothing. An account whose address was proved before
+   * keeps its keys, on which its programs rest. One that was ever proved keeps its second factor as well, which a mailbox is no substitute
+   * for, least of all one that a thief has moved the account to. For admins somebody has answered.
    */
   private async endAccess(tx: EntityManager, owner: AccountState, client: ClientInfo): Promise<void> {
     if (owner.isVerified || owner.role === 'admin') return this.access.endSessions(tx, owner.id);
     await this.access.endSessionsAndKeys(tx, owner.id);
+    if (owner.wasEverVerified) return;
     await this.access.removeSecondFactor(tx, owner.id, client);
-    await this.changes.within(tx).voidUnverified(owner.id);
+    await this.changes.within(tx).voidAllOf(owner.id);
   }
 }

@@ -1,6 +1,6 @@
 import { Controller, Delete, HttpCode, HttpStatus, Param } from '@nestjs/common';
 import { ApiNoContentResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { Roles } from '../../common/auth/access.decorator.js';
+import { SessionOnly } from '../../common/auth/access.decorator.js';
 import { CurrentUser } from '../../common/auth/current-user.decorator.js';
 import type { Principal } from '../../common/auth/principal.js';
 import { ApiErrors } from '../../common/http/api-errors.decorator.js';
@@ -11,7 +11,7 @@ import { MfaService } from './mfa.service.js';
 /** The way out for a user who has lost the authenticator app and the recovery codes. */
 @ApiTags('admin')
 @Controller('admin/users/:id/mfa')
-@Roles('admin')
+@SessionOnly('admin')
 @RateLimit('admin')
 export class MfaAdminController {
   constructor(private readonly mfa: MfaService) {}
@@ -20,8 +20,7 @@ export class MfaAdminController {
   @HttpCode(HttpStatus.NO_CONTENT)
   @ApiOperation({
     summary: "Remove a user's second factor",
-    description:
-      'And sign the user out everywhere. Not for API keys, and not for the caller’s own: that asks for a code.',
+    description: 'And sign the user out everywhere. Not for the caller’s own, which asks for a code.',
   })
   @ApiNoContentResponse()
   @ApiErrors(403, 409)

@@ -16,7 +16,6 @@ import { StreamQuery } from './stream.query.js';
 import { StreamService } from './stream.service.js';
 
 @ApiTags('broadcasting')
-@Authenticated('broadcast:read')
 @Controller('broadcasting/stream')
 export class StreamController {
   constructor(
@@ -26,6 +25,7 @@ export class StreamController {
   ) {}
 
   @Get()
+  @Authenticated('broadcast:read')
   @AcceptsTicket()
   @ApiStream()
   async open(

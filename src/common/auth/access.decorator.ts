@@ -9,13 +9,13 @@ import type { Scope } from './scope.js';
  * - `public`: everybody; credentials are not looked at.
  * - `optional`: everybody; valid credentials make the caller known, bad ones are as good as none.
  * - `authenticated`: a live session, or an API key with the scope; with the scope `null`, no key; with `any`, any key.
- * - `roles`: the same of a holder of one of the roles; a key needs the scope `admin`.
+ * - `roles`: the same of a holder of one of the roles; a key needs the scope `admin`, where keys are taken at all.
  */
 export type AccessPolicy =
   | { readonly kind: 'public' }
   | { readonly kind: 'optional' }
   | { readonly kind: 'authenticated'; readonly scope: Scope | 'any' | null }
-  | { readonly kind: 'roles'; readonly roles: readonly Role[] };
+  | { readonly kind: 'roles'; readonly roles: readonly Role[]; readonly takesKeys: boolean };
 
 export const ACCESS_POLICY = 'gatehouse:access-policy';
 export const ACCESS_EXTENSION = 'x-access';
@@ -50,13 +50,16 @@ export const Authenticated = (scope: Scope | 'any') =>
     takesKey(scope),
   );
 
-/** For signed-in users; no API key, whatever its scopes: passwords, sessions, keys and second factors are changed by people. */
-export const SessionOnly = () =>
+/**
+ * For signed-in users, of the roles if any are named; no API key, whatever its scopes: passwords, sessions, keys and second factors are
+ * changed by people.
+ */
+export const SessionOnly = (...roles: Role[]) =>
   applyDecorators(
-    policy({ kind: 'authenticated', scope: null }),
-    ApiExtension(ACCESS_EXTENSION, 'authenticated'),
+    policy(roles.length ? { kind: 'roles', roles, takesKeys: false } : { kind: 'authenticated', scope: null }),
+    ApiExtension(ACCESS_EXTENSION, roles.join(',') || 'authenticated'),
     needsSession(),
   );
 
 export const Roles = (...roles: Role[]) =>
-  applyDecorators(policy({ kind: 'roles', roles }), ApiExtension(ACCESS_EXTENSION, roles.join(',')), takesKey('admin'));
+  applyDecorators(policy({ kind: 'roles', roles, takesKeys: true }), ApiExtension(ACCESS_EXTENSION, roles.join(',')), takesKey('admin'));
