@@ -3,6 +3,7 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, In, Repository, type SelectQueryBuilder } from 'typeorm';
 import { violatedConstraint } from '../database/database-errors.js';
 import type { PageWindow } from '../common/http/page.js';
+import { userSearch } from './user-search.js';
 import { User } from './user.entity.js';
 import { EmailTakenError, UsernameTakenError } from './users.errors.js';
 
@@ -17,9 +18,6 @@ interface PageOfIds {
   readonly total: number;
 }
 
-/** A trigram needs three characters; shorter terms are looked up as a beginning. */
-const TRIGRAM_LENGTH = 3;
-const NAMES = `lower(username || ' ' || coalesce(full_name, '') || ' ' || coalesce(first_name, '') || ' ' || coalesce(last_name, ''))`;
 /** An arbitrary number: whoever changes how many admins there are holds the lock of this name. */
 const ADMINS_LOCK = 7_238_145_002;
 
@@ -149,14 +147,11 @@ export class UsersRepository {
    * which passes every other user when the matches are all new.
    */
   private async pageOfMatches(scope: DirectoryScope, search: string, { skip, limit }: PageWindow): Promise<PageOfIds> {
-    const isShort = [...search].length < TRIGRAM_LENGTH;
-    const names = isShort ? 'lower(username)' : NAMES;
-    const columns = scope.searchesEmail ? [names, 'lower(email)'] : [names];
-    const pattern = `${isShort ? '' : '%'}${search.replace(/[\\%_]/g, '\\$&')}%`;
+    const { condition, pattern } = userSearch(search, '$3', scope.searchesEmail);
     return this.idsAndTotal(
       `WITH found AS MATERIALIZED (
          SELECT id FROM users
-         WHERE (${columns.map((column) => `${column} LIKE lower($3)`).join(' OR ')}) ${scope.includesInactive ? '' : 'AND is_active'})
+         WHERE ${condition} ${scope.includesInactive ? '' : 'AND is_active'})
        SELECT (SELECT count(*) FROM found) AS total, ARRAY(SELECT id FROM found ORDER BY id OFFSET $1 LIMIT $2) AS ids`,
       [skip, limit, pattern],
     );

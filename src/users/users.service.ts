@@ -6,7 +6,7 @@ import { ForbiddenError, InsufficientScopeError } from '../common/errors/errors.
 import { PasswordsDifferError, WeakPasswordError } from '../common/errors/rule-error.js';
 import { AuditEvent } from '../common/events/audit-event.js';
 import { DomainEvents } from '../common/events/domain-events.js';
-import type { ClientInfo } from '../common/http/client-info.js';
+import type { ClientInfo, Origin } from '../common/http/client-info.js';
 import type { PageWindow } from '../common/http/page.js';
 import { brokenPasswordRules } from '../common/validation/password-policy.js';
 import { AppConfig } from '../config/app-config.js';
@@ -111,7 +111,7 @@ export class UsersService {
       if (isNewAddress && caller.apiKey) throw new InsufficientScopeError();
       const account = await users.update(present, isNewAddress ? { ...changes, isVerified: false } : changes);
       if (isNewAddress) {
-        await this.events.record(tx, new EmailChangedEvent(account, { email, isVerified }, caller.client));
+        await this.events.record(tx, new EmailChangedEvent(account, { email, isVerified }, originFor(caller, id)));
         await this.events.record(tx, AuditEvent.by(caller, 'email.changed', 'user', id));
       }
       const updated = new UserUpdatedEvent(account);
@@ -194,3 +194,7 @@ export function newUser(account: Omit<NewAccount, 'password'>, passwordHash: str
 function refuseUnlessOwnerOrAdmin(caller: Principal, id: string): void {
   if (caller.id !== id && caller.role !== 'admin') throw new ForbiddenError();
 }
+
+/** What an account's owner may be told of where a change came from: not where an admin was. */
+const originFor = ({ id, client }: Principal, accountId: string): Origin =>
+  id === accountId ? client : { ...client, ipAddress: null, userAgent: null };

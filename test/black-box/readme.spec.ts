@@ -1,57 +1,17 @@
-import { execFile, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
+import { block, masked, outputsOf, printed, README, session } from '../support/readme.js';
 import { createBucket, startS3Server } from '../support/s3-server.js';
 import { Program, temporaryDataDir } from '../support/program.js';
 
-const README = readFileSync(join(__dirname, '../../README.md'), 'utf8');
-
-/** What differs from one run to the next. */
-const masked = (text: string) =>
-  text.replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'ID').replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME');
-
-interface Step {
-  command: string;
-  output: string;
-}
-
-/** The steps of the block between `<!-- name -->` and its end. */
-function session(name: string): Step[] {
-  const [, text] = new RegExp(`<!-- ${name} -->\\s*\`\`\`console\\n([\\s\\S]*?)\`\`\``).exec(README) ?? [];
-  if (!text) throw new Error(`the README has no session ${name}`);
-  return text
-    .split(/^\$ /m)
-    .slice(1)
-    .map((step) => ({ command: step.split('\n')[0], output: step.split('\n').slice(1).join('\n').trim() }));
-}
-
-/** Runs them in one shell, because a session keeps variables and files; a line of its own ends each answer. */
-async function outputsOf(steps: Step[], url: string, variables: Record<string, string> = {}): Promise<string[]> {
-  const directory = mkdtempSync(join(tmpdir(), 'gatehouse-readme-'));
-  const script = steps
-    .map(({ command }) => `${command.replaceAll('http://localhost:8000', url)}; printf '\\n<end of step>\\n'`)
-    .join('\n');
-  try {
-    const env = { ...process.env, ...variables };
-    const { stdout } = await promisify(execFile)('bash', ['-c', script], { cwd: directory, env });
-    return stdout
-      .split('<end of step>\n')
-      .slice(0, -1)
-      .map((output) => masked(output.trim()));
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
-
 /** The client in the README, as a process of its own, beside the library that it wants installed. */
 function startClient(url: string, token: string) {
-  const [, text] = /<!-- client -->\s*```js\n([\s\S]*?)```/.exec(README) ?? [];
   const directory = mkdtempSync(join(tmpdir(), 'gatehouse-readme-'));
   symlinkSync(join(__dirname, '../../node_modules'), join(directory, 'node_modules'));
-  writeFileSync(join(directory, 'news.mjs'), text.replace('http://localhost:8000', url));
+  writeFileSync(join(directory, 'news.mjs'), block('client', 'js').replace('http://localhost:8000', url));
   const child = spawn(process.execPath, ['news.mjs'], { cwd: directory, env: { ...process.env, TOKEN: token } });
   const output = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()));
@@ -76,8 +36,6 @@ async function until(condition: () => boolean | Promise<boolean>, describe: () =
     await delay(50);
   }
 }
-
-const printed = (steps: Step[]) => steps.map(({ output }) => masked(output));
 
 async function withProgram(environment: Record<string, string>, work: (url: string) => Promise<void>): Promise<void> {
   const data = temporaryDataDir();
@@ -107,7 +65,7 @@ it('the sessions in the README run as they are printed', async () => {
       expect((await outputsOf([login, ...steps], url)).slice(1)).toEqual(printed(steps));
     }
   });
-});
+}, 120_000);
 
 it('the client in the README misses no message, whatever becomes of the server', async () => {
   const data = temporaryDataDir();
@@ -172,9 +130,8 @@ it('with the variables that the README names for S3, the same sessions run on a 
   const s3 = await startS3Server();
   if (!s3) return process.emitWarning('No S3 server can be started here (radosgw): the README is not tried on S3');
   try {
-    const [, block] = /<!-- s3 -->\s*```sh\n([\s\S]*?)```/.exec(README) ?? [];
     const named = Object.fromEntries(
-      [...block.matchAll(/([A-Z0-9_]+)=(\S+)/g)].map(([, name, value]) => [name, value]),
+      [...block('s3', 'sh').matchAll(/([A-Z0-9_]+)=(\S+)/g)].map(([, name, value]) => [name, value]),
     );
     await createBucket(s3, named.S3_BUCKET);
     const environment = {

@@ -69,6 +69,8 @@ describe('a change of address', () => {
   it('by an admin is told as well, and can be undone', async () => {
     const admin = await anAdmin(app);
     await patch(admin.auth, `/api/v1/users/${user.id}`, { email: someEmail() }).expect(200);
+    // Where the admin was is not the user's to know.
+    expect((await mailboxes.last(app, user.email, ADDRESS_CHANGED)).text).not.toMatch(/127\.0\.0\.1|unknown program/);
     expect((await mails.undo(await mailboxes.token(app, user.email, ADDRESS_CHANGED))).status).toBe(200);
     expect((await mails.rowOf(user)).email).toBe(user.email);
   });
@@ -89,7 +91,9 @@ describe('a change of address', () => {
     await signIn(app, user);
     const notice = await mailboxes.last(app, email, CHANGED_BACK);
     expect(notice.link).toBeNull();
+    // Nor is it for a thief to know where the owner is.
     expect(notice.text + notice.html).not.toContain(user.email);
+    expect(notice.text + notice.html).not.toContain('127.0.0.1');
     expect(await mails.auditOf(user.id, 'email.change_undone')).toEqual([
       expect.objectContaining({ actor_id: null, ip_address: '127.0.0.1', details: { password_voided: false } }),
     ]);
@@ -222,6 +226,19 @@ describe('a change of address', () => {
       await ageChanges(app, user.id, '71 hours');
       expect((await mails.undo(tokenOfA)).status).toBe(200);
       expect((await mails.rowOf(user)).email).toBe(user.email);
+    });
+
+    it('the first can be undone although the mail about a later one is still on its way', async () => {
+      const [b, c] = [someEmail(), someEmail()];
+      const tokenOfA = await mails.move(user, b);
+      await ageChanges(app, user.id, '71 hours');
+      mailboxes.hold();
+      await patch(user.auth, ME, { email: c }).expect(200);
+      await ageChanges(app, user.id, '2 hours');
+      expect((await mails.undo(tokenOfA)).status).toBe(200);
+      await mailboxes.resume(app);
+      expect(await mails.countMails({ email: b }, ADDRESS_CHANGED)).toBe(1);
+      expect(await mailboxes.token(app, b, ADDRESS_CHANGED)).toBe('');
     });
 
     it('coming back to an address takes the links from those in between', async () => {

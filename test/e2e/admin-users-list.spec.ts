@@ -162,3 +162,24 @@ describe('GET /admin/users', () => {
     await app.http.get(`${USERS}?${query}`).set(admin.auth).expect(422);
   });
 });
+
+it('counts in the bucket of admin endpoints alone, whichever of them is called', async () => {
+  const app = await startTestApp({
+    RATE_LIMIT_ENABLED: 'true',
+    RATE_LIMIT_ADMIN: '5/60',
+    RATE_LIMIT_USER: '1/60',
+    RATE_LIMIT_CREDENTIALS: '100/60',
+  });
+  try {
+    const { auth, id } = await anAdmin(app);
+    for (const path of ['users', `users/${id}`, 'uploads', 'audit-log', 'stats']) {
+      const { headers } = await app.http.get(`/api/v1/admin/${path}`).set(auth).expect(200);
+      expect(headers['x-ratelimit-limit']).toBe('5');
+    }
+    await app.http.get('/api/v1/admin/stats').set(auth).expect(429);
+    await app.http.get('/api/v1/users/me').set(auth).expect(200);
+    await app.http.get('/api/v1/users/me').set(auth).expect(429);
+  } finally {
+    await app.close();
+  }
+});

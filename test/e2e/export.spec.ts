@@ -74,7 +74,8 @@ describe('GET /users/me/export', () => {
     const sessions = await app.http.get('/api/v1/auth/sessions').set(owner.auth);
     expect(archive.json('sessions.json')).toEqual(sessions.body.items);
     expect(sessions.body.items).toHaveLength(2);
-    const { key: secret, prefix: _prefix, ...shown } = key.body;
+    const { key: secret, prefix, ...shown } = key.body;
+    expect(secret.startsWith(prefix)).toBe(true);
     expect(archive.json('api-keys.json')).toEqual([shown]);
     expect(archive.json('files.json')).toEqual([text, empty, other]);
     expect(archive.json('missing.json')).toEqual([]);

@@ -7,7 +7,7 @@ import { AccessGuard } from '../../src/auth/guards/access.guard.js';
 import { RolesGuard } from '../../src/auth/guards/roles.guard.js';
 import { AccessService } from '../../src/auth/access.service.js';
 import { CallerIdentityService } from '../../src/auth/caller-identity.service.js';
-import { ACCESS_POLICY, Authenticated, Roles } from '../../src/common/auth/access.decorator.js';
+import { ACCESS_POLICY, Authenticated, Roles, SessionOnly } from '../../src/common/auth/access.decorator.js';
 import { startTestApp } from '../support/test-app.js';
 
 type Controllers = (new (...args: never[]) => object)[];
@@ -45,6 +45,18 @@ class SampleController {
   admins() {
     return {};
   }
+
+  @Get('people')
+  @SessionOnly()
+  people() {
+    return {};
+  }
+
+  @Get('admins-themselves')
+  @SessionOnly('admin')
+  adminsThemselves() {
+    return {};
+  }
 }
 
 describe('access policies', () => {
@@ -66,6 +78,8 @@ describe('access policies', () => {
   describe('at work', () => {
     let app: NestFastifyApplication;
     let role: 'user' | 'admin';
+    /** Of an API key; `null` for a session. */
+    let scopes: string[] | null;
 
     beforeAll(async () => {
       @Module({
@@ -75,7 +89,9 @@ describe('access policies', () => {
             provide: CallerIdentityService,
             useValue: {
               ofRequest: async (request: { headers: object }) =>
-                'authorization' in request.headers ? { id: 'x', role } : null,
+                'authorization' in request.headers
+                  ? { id: 'x', role, apiKey: scopes && { id: 'k', scopes: new Set(scopes) } }
+                  : null,
             },
           },
           { provide: AccessService, useValue: { awaitsSecondFactor: () => false } },
@@ -89,17 +105,19 @@ describe('access policies', () => {
         new RolesGuard(app.get(Reflector), app.get(AccessService)),
       );
       app.useGlobalFilters({
-        catch: (error: { kind: string }, host) =>
-          host.switchToHttp().getResponse().status(400).send({ kind: error.kind }),
+        catch: ({ kind, code }: { kind: string; code: string }, host) =>
+          host.switchToHttp().getResponse().status(400).send({ kind, code }),
       });
       await app.init();
     });
     afterAll(() => app.close());
 
-    const get = async (path: string, as?: 'user' | 'admin') => {
-      role = as ?? 'user';
+    const get = async (path: string, as?: 'user' | 'admin', keyScopes: string[] | null = null) => {
+      [role, scopes] = [as ?? 'user', keyScopes];
       const answer = await app.inject({ path: `/sample/${path}`, headers: as ? { authorization: 'Bearer x' } : {} });
-      return answer.statusCode === 200 ? 'let in' : (answer.json() as { kind: string }).kind;
+      const { kind, code } = answer.json<{ kind: string; code: string }>();
+      if (answer.statusCode === 200) return 'let in';
+      return code === 'insufficient_scope' ? code : kind;
     };
 
     it('refuses a route without a policy to everybody', async () => {
@@ -118,6 +136,24 @@ describe('access policies', () => {
         'forbidden',
         'let in',
       ]);
+    });
+
+    it.each([
+      ['members', ['users:read'], 'let in'],
+      ['members', ['users:write', 'admin'], 'insufficient_scope'],
+      ['members', [], 'insufficient_scope'],
+      ['admins', ['admin'], 'let in'],
+      ['admins', ['users:read'], 'insufficient_scope'],
+      ['people', ['users:read', 'admin'], 'insufficient_scope'],
+      ['admins-themselves', ['admin'], 'insufficient_scope'],
+      ['silent', ['admin'], 'forbidden'],
+    ])("an admin's key to %s with the scopes %j: %s", async (path, keyScopes, outcome) => {
+      expect(await get(path, 'admin', keyScopes)).toBe(outcome);
+    });
+
+    it('lets people into what is for sessions alone, by their role', async () => {
+      expect([await get('people', 'user'), await get('admins-themselves', 'user')]).toEqual(['let in', 'forbidden']);
+      expect([await get('people', 'admin'), await get('admins-themselves', 'admin')]).toEqual(['let in', 'let in']);
     });
   });
 });

@@ -24,7 +24,7 @@ const MAY_IMPORT: Record<string, string[]> = {
 
 /** What of another feature may be imported at all: never its repositories, entities or controllers. */
 const PUBLIC_FILES =
-  /\.(module|service|events|guard|response|errors)\.js$|\/(access-tokens|password-hasher|live-uploads)\.js$/;
+  /\.(module|service|events|guard|response|query|errors)\.js$|\/(access-tokens|password-hasher|live-uploads)\.js$/;
 /** Whom a feature knows by events alone. */
 const EVENTS_ONLY = new Set(['broadcasting → uploads']);
 const FEATURES = new Set([
@@ -79,7 +79,7 @@ describe('who imports whom', () => {
     expect(known.filter((target) => !target.endsWith('.events.js'))).toEqual([]);
   });
 
-  it('takes only services, events, guards, errors and answers from another feature', () => {
+  it('takes only services, events, guards, errors, queries and answers from another feature', () => {
     const reaches = imports.filter(
       ({ from, to, target }) =>
         from !== to && from !== 'src' && FEATURES.has(to) && !PUBLIC_FILES.test(`/${target.split(sep).join('/')}`),

@@ -159,9 +159,11 @@ describe('mass assignment', () => {
     it('S08 changes role, activity and quota, and refuses whatever else an account has', async () => {
       const { id } = await aUser(app);
       const before = await storedUsers();
-      const { role: _role, is_active: _isActive, quota: _quota, ...foreign } = FOREIGN_FIELDS;
+      const foreign = Object.entries(FOREIGN_FIELDS).filter(
+        ([field]) => !['role', 'is_active', 'quota'].includes(field),
+      );
       const more = { is_superuser: true, password: PASSWORD, email: 'a@example.com', username: 'x_y', bio: 'x' };
-      for (const [field, value] of Object.entries({ ...foreign, ...more })) {
+      for (const [field, value] of [...foreign, ...Object.entries(more)]) {
         const response = await change(id, { quota: 7, [field]: value });
         expect([field, response.status]).toEqual([field, 422]);
         expect(Object.keys(response.body.field_errors)).toEqual([field]);
@@ -174,7 +176,7 @@ describe('mass assignment', () => {
       const before = await storedUsers();
       for (const body of [
         withProto({ quota: 7 }, { role: 'admin' }),
-        withProto({}, { is_active: false }),
+        '{"__proto__":{"is_active":false}}',
         '{"__proto__":{"role":"admin"}}',
         '{"constructor":{"prototype":{"role":"admin"}}}',
         '{"role":{"__proto__":"admin"}}',
@@ -211,7 +213,7 @@ describe('mass assignment', () => {
     }
     for (const body of [
       withProto({ name: 'x' }, { scopes: ['admin'] }),
-      withProto({}, { name: 'x' }),
+      '{"__proto__":{"name":"x"}}',
       '{"name":"x","constructor":{"prototype":{"user_id":"x"}}}',
       '{"name":{"__proto__":"x"}}',
       '{"name":"x","scopes":{"0":"users:read","length":1}}',

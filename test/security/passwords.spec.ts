@@ -302,11 +302,11 @@ describe('passwords', () => {
       ['post', 'auth/mfa/disable', (password) => ({ password, code: CODE }), 400],
       ['post', 'auth/mfa/recovery-codes', (password) => ({ password, code: CODE }), 400],
     ];
-    const put = ([method, path, body]: Ask, auth: object, password: string) =>
+    const put = ([method, path, body]: Ask, auth: Record<string, string>, password: string) =>
       limited.http[method](`/api/v1/${path}`)
         .set({ ...auth, 'X-Forwarded-For': newAddress() })
         .send(body(password));
-    const expectLocked = async (asks: Ask[], user: TestUser, auth: object) => {
+    const expectLocked = async (asks: Ask[], user: TestUser, auth: Record<string, string>) => {
       for (const ask of asks) {
         const { status, body } = await put(ask, auth, user.password);
         expect([ask[1], status, body.error_code]).toEqual([ask[1], 429, LOCKED.error_code]);

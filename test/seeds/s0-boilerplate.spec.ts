@@ -148,7 +148,62 @@ describe('S0, the boilerplate document', () => {
       ['post', '/api/v1/auth/logout-all'],
       ['get', '/api/v1/auth/sessions'],
       ['delete', `/api/v1/auth/sessions/${NOBODY}`],
+      ['get', '/api/v1/files'],
+      ['post', '/api/v1/files'],
+      ['get', `/api/v1/files/${NOBODY}`],
+      ['put', `/api/v1/files/${NOBODY}`],
+      ['patch', `/api/v1/files/${NOBODY}`],
+      ['delete', `/api/v1/files/${NOBODY}`],
+      ['get', `/api/v1/files/${NOBODY}/download`],
+      ['get', '/api/v1/admin/users'],
     ];
+
+    it('no other is open than those that need no session to make sense', async () => {
+      const { body } = await app.http.get('/openapi.json').expect(200);
+      const open = Object.entries<Record<string, { 'x-access': string }>>(body.paths).flatMap(([path, item]) =>
+        Object.entries(item)
+          .filter(([, operation]) => ['public', 'optional'].includes(operation['x-access']))
+          .map(([method]) => `${method} ${path}`),
+      );
+      // S0 knows the first two; section 1 of the contract adds the others.
+      expect(open.sort()).toEqual(
+        [
+          'post /api/v1/auth/register',
+          'post /api/v1/auth/login',
+          'post /api/v1/auth/refresh',
+          'post /api/v1/auth/forgot-password',
+          'post /api/v1/auth/reset-password',
+          'post /api/v1/auth/verify-email',
+          'post /api/v1/auth/resend-verification',
+          'post /api/v1/users',
+          'get /api/v1/health',
+          'get /health',
+          // These have a proof of their own: a token of a mail, of a login, of an operator, or a signature.
+          'post /api/v1/auth/undo-email-change',
+          'post /api/v1/auth/mfa/verify',
+          'get /metrics',
+          'get /api/v1/uploads/{id}/signed',
+          'get /api/v1/files/{id}/signed',
+          // What the protocol of resumable uploads can do, asked before anything is sent.
+          'options /api/v1/uploads/resumable',
+          'options /api/v1/files/resumable',
+        ].sort(),
+      );
+    });
+
+    it('"All /api/v1/files/* endpoints": with the token of the login they upload, list, download and delete', async () => {
+      const { auth } = await aSignedInUser(app);
+      const files = '/api/v1/files';
+      const { body: file } = await app.http
+        .post(files)
+        .set(auth)
+        .attach('file', Buffer.from('some text'), 'notes.txt')
+        .expect(201);
+      expect((await app.http.get(files).set(auth).expect(200)).body).toMatchObject({ total: 1, items: [file] });
+      await app.http.get(`${files}/${file.id}/download`).set(auth).expect(200, 'some text');
+      await app.http.delete(`${files}/${file.id}`).set(auth).expect(204);
+      await app.http.get(`${files}/${file.id}`).set(auth).expect(404);
+    });
 
     it.each(endpoints)('"Missing Token": %s %s is 401', async (method, path) => {
       const { body, headers } = await app.http[method](path).expect(401);

@@ -1,4 +1,7 @@
 import { aSignedInUser, aUser, type SignedIn, signIn } from '../support/builders.js';
+import { VERIFY } from '../support/mailboxes.js';
+import { tokenInOutbox } from '../support/outbox.js';
+import { closeSockets, connect, refusal } from '../support/sockets.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 
 const API = '/api/v1';
@@ -162,6 +165,18 @@ describe('S3, the profiles document', () => {
       await refresh(refreshed.body.refresh_token).expect(401);
     });
 
+    it('the blacklisted tokens open nothing any more: no list, no file, no stream, no socket', async () => {
+      const user = await john();
+      const client = await connect(app, user);
+      await logout(user).expect(204);
+      expect(await client.ended()).toBe('logged_out');
+      for (const path of ['users', 'users/me', 'uploads', 'files', 'auth/sessions', 'broadcasting/stream?channel=news'])
+        await app.http.get(`${API}/${path}`).set(user.auth).expect(401);
+      await app.http.post(`${API}/uploads`).set(user.auth).attach('file', Buffer.from('x'), 'x.txt').expect(401);
+      expect(await refusal(app, user)).toMatchObject({ code: 401, detail: 'Could not validate credentials' });
+      closeSockets();
+    });
+
     it('another device stays signed in', async () => {
       const user = await john();
       const otherDevice = await signIn(app, user);
@@ -260,6 +275,24 @@ describe('S3, the profiles document', () => {
         ...PROFILE_FIELDS,
         profile: { bio: 'Software developer', first_name: 'John', last_name: 'Doe' },
       });
+    });
+
+    it('"is_verified" is false until the link of the mail is used, and again after a change of the address', async () => {
+      const [first, second] = ['first', 'second'].map((name) => `${name}.${Date.now()}@example.com`);
+      const { body } = await register({ ...REGISTRATION, email: first }).expect(201);
+      const user = await signIn(app, { ...body, password: 'SecurePass123!' });
+      const verify = async (email: string) => {
+        const token = await tokenInOutbox(app, email, VERIFY);
+        await app.http.post(`${API}/auth/verify-email`).send({ token }).expect(200);
+      };
+      const isVerified = async () => (await me(user.accessToken).expect(200)).body.is_verified;
+      expect(await isVerified()).toBe(false);
+      await verify(first);
+      expect(await isVerified()).toBe(true);
+      await app.http.put(`${API}/users/me`).set(user.auth).send({ email: second }).expect(200);
+      expect(await isVerified()).toBe(false);
+      await verify(second);
+      expect(await isVerified()).toBe(true);
     });
 
     it('"last_login" is the time of the latest login', async () => {

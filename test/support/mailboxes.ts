@@ -51,6 +51,18 @@ export class Mailboxes {
     return (await this.of(app, address)).map(({ subject }) => subject);
   }
 
+  /** Takes no mails for a while. */
+  hold(): void {
+    this.server.senderRefusal = { code: 451, text: 'later' };
+  }
+
+  /** Takes them again; those that were refused come at once. */
+  async resume(app: TestApp): Promise<void> {
+    this.server.senderRefusal = null;
+    await app.pool.query(`UPDATE mails SET next_attempt_at = now() WHERE state = 'queued'`);
+    await app.pool.query(`SELECT pg_notify('gatehouse_mail', '')`);
+  }
+
   stop(): Promise<void> {
     return this.server.stop();
   }

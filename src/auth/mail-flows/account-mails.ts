@@ -71,16 +71,17 @@ export const emailChangedMail = (product: string, undoUrl: string | null, origin
       : 'If it was not you, tell the operator of the server.',
   ],
   ...(undoUrl && {
-    action: { label: 'It was not me: take it back', url: undoUrl },
+    action: { label: 'Take my account back', url: undoUrl },
     notes: ['The link works once, within 72 hours.'],
   }),
 });
 
-export const changeUndoneMail = (product: string, origin: string): MailContent => ({
+/** Where the other was is not for this one to know. */
+export const changeUndoneMail = (product: string, when: string): MailContent => ({
   subject: `The email address of an account at ${product} was changed back`,
   heading: 'The address was changed back',
   paragraphs: [
-    `This is no longer the address of the account at ${product}. Who has the mailbox of the previous address has undone the change. ${origin}`,
+    `This is no longer the address of the account at ${product}. Who has the mailbox of the previous address has undone the change. ${when}`,
     'All devices were signed out. If you do not agree, tell the operator of the server.',
   ],
 });

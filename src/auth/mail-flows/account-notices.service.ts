@@ -4,7 +4,7 @@ import { AppConfig } from '../../config/app-config.js';
 import { MailQueueService } from '../../mail/mail-queue.service.js';
 import { PasswordChangedEvent } from '../../users/users.events.js';
 import { changeUndoneMail, passwordChangedMail } from './account-mails.js';
-import { describeOrigin, originData, originOf } from './mail-origin.js';
+import { describeOrigin, describeTime, originData, originOf } from './mail-origin.js';
 import { OneTimeTokensRepository } from './one-time-tokens.repository.js';
 
 const PASSWORD_CHANGED_MAIL = 'password_changed';
@@ -22,8 +22,8 @@ export class AccountNoticesService {
     mails.compose(PASSWORD_CHANGED_MAIL, async ({ createdAt, data }) =>
       passwordChangedMail(mail.productName, mail.resetUrl, describeOrigin(createdAt, originOf(data))),
     );
-    mails.compose(CHANGE_UNDONE_MAIL, async ({ createdAt, data }) =>
-      changeUndoneMail(mail.productName, describeOrigin(createdAt, originOf(data))),
+    mails.compose(CHANGE_UNDONE_MAIL, async ({ createdAt }) =>
+      changeUndoneMail(mail.productName, describeTime(createdAt)),
     );
   }
 }

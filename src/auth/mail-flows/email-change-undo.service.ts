@@ -80,10 +80,14 @@ export class EmailChangeUndoService {
   /** The address that loses the account, without a link: two mailboxes must not take it from each other for ever. */
   private async tell(tx: EntityManager, { change, account, isElsewhere, voidsPassword }: Undoing, client: ClientInfo) {
     const userId = account.id;
-    const data = originData(client);
-    if (isElsewhere) await this.mails.queue(tx, { kind: CHANGE_UNDONE_MAIL, email: account.email, userId, data });
+    if (isElsewhere) await this.mails.queue(tx, { kind: CHANGE_UNDONE_MAIL, email: account.email, userId });
     if (!voidsPassword) return;
     const email = change.previousEmail;
-    await this.mails.queue(tx, { kind: RESET_MAIL, email, userId, data: { ...data, is_password_void: true } });
+    await this.mails.queue(tx, {
+      kind: RESET_MAIL,
+      email,
+      userId,
+      data: { ...originData(client), is_password_void: true },
+    });
   }
 }

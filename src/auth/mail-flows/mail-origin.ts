@@ -48,8 +48,10 @@ export function describeAgent(userAgent: string | null): string {
 
 const TIME = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'short', timeZone: 'UTC' });
 
+export const describeTime = (at: Date): string => `This was on ${TIME.format(at)} UTC.`;
+
 /** When, from where and with what. */
-export function describeOrigin(at: Date, { ipAddress, userAgent }: Origin): string {
-  const when = `This was on ${TIME.format(at)} UTC`;
-  return ipAddress === null ? `${when}.` : `${when}, from the address ${ipAddress}, with ${describeAgent(userAgent)}.`;
-}
+export const describeOrigin = (at: Date, { ipAddress, userAgent }: Origin): string =>
+  ipAddress === null
+    ? describeTime(at)
+    : `This was on ${TIME.format(at)} UTC, from the address ${ipAddress}, with ${describeAgent(userAgent)}.`;

@@ -34,15 +34,18 @@ const NAMED_NETWORKS: Record<string, string> = {
 
 export function checkProxy(http: AppConfig['http'], given: SampleRequest | null): Finding[] {
   const { trustedProxies } = http;
+  const judgement = judge(http);
+  // Networks of everybody are none that could be asked.
+  if (judgement.state === 'problem') return [judgement];
   const sample = given ?? exampleFor(trustedProxies);
-  return [judge(http), ok(`${given ? '' : 'for example, '}${explain(trustedProxies, sample)}`)];
+  return [judgement, ok(`${given ? '' : 'for example, '}${explain(trustedProxies, sample)}`)];
 }
 
 function judge({ trustedProxies, publicUrl }: AppConfig['http']): Finding {
   const summary = `TRUST_PROXY=${Array.isArray(trustedProxies) ? trustedProxies.join(',') : String(trustedProxies)}`;
-  if (Array.isArray(trustedProxies) && trustedProxies.some((network) => /\/0$/.test(String(network))))
+  if (typeof trustedProxies === 'object' && trustedProxies.some(isHuge))
     return problem(
-      `${summary} believes everybody`,
+      `${summary} believes a large part of the internet`,
       'Anybody can forge an address, and so pass every limit: name the addresses of your proxies alone.',
     );
   if (trustedProxies === false && publicUrl?.startsWith('https:'))
@@ -53,6 +56,12 @@ function judge({ trustedProxies, publicUrl }: AppConfig['http']): Finding {
   if (typeof trustedProxies === 'number')
     return ok(`${summary}: right if every request comes through so many proxies, and none past them`);
   return ok(summary);
+}
+
+/** Larger than any network that belongs to somebody's proxies: 10.0.0.0/8 and fc00::/7 are the largest private ones. */
+function isHuge(network: string): boolean {
+  const [address, prefix] = network.split('/');
+  return prefix !== undefined && Number(prefix) < (isIP(address) === 6 ? 7 : 8);
 }
 
 /** Whose address counts, and why; by the same functions that the server asks. */

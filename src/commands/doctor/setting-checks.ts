@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { AppConfig } from '../../config/app-config.js';
 import { type Finding, ok, problem, warning } from './check.js';
@@ -30,7 +30,7 @@ export async function checkSecrets({ source, config }: Settings, look: DatabaseL
 function signingSecret(source: Source, { dataDir }: AppConfig): Finding {
   if (isGiven(source, 'JWT_SECRET')) return ok('JWT_SECRET is given');
   const file = join(dataDir, 'jwt-secret');
-  const found = statSync(file, { throwIfNoEntry: false });
+  const found = statOf(file);
   if (!found) return ok(`none yet: the first start makes ${file}`);
   return isForOthers(found.mode)
     ? problem(`${file} can be read by others`, `They could sign in as anybody: chmod 600 ${file}`)
@@ -66,9 +66,19 @@ function metricsToken(source: Source): Finding | null {
 
 function environmentFile(): Finding | null {
   const file = resolve('.env');
-  const found = statSync(file, { throwIfNoEntry: false });
+  const found = statOf(file);
   if (!found || !isForOthers(found.mode)) return null;
   return warning(`${file} can be read by others`, `It may hold secrets: chmod 600 ${file}`);
+}
+
+/** `null` also where a folder on the way is none, which others tell. */
+function statOf(file: string): Stats | null {
+  try {
+    return statSync(file);
+  } catch (error) {
+    if (/^(ENOENT|ENOTDIR)$/.test((error as NodeJS.ErrnoException).code ?? '')) return null;
+    throw error;
+  }
 }
 
 /** Windows has no such modes. */

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdtemp, rm, statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import type { DataSource } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
 import type { AppConfig } from '../../config/app-config.js';
@@ -24,7 +25,8 @@ export async function checkStorage(config: AppConfig, look: DatabaseLook): Promi
   if (folder.fault) return problem(`${place}: ${folder.fault}`, adviceFor(config));
   if (!s3 && !folder.isThere) return ok(`none yet: the first start makes ${directory}`);
   const hashes = new HashWorkers();
-  const storage = await createStorage(config, hashes, { waitMs: 0 });
+  const spools = s3 ? await mkdtemp(join(tmpdir(), 'gatehouse-doctor-')) : null;
+  const storage = await createStorage(withSpools(config, spools), hashes, { waitMs: 0 });
   try {
     await storage.open();
     await writeAndRemove(storage);
@@ -40,8 +42,13 @@ export async function checkStorage(config: AppConfig, look: DatabaseLook): Promi
   } finally {
     await storage.close();
     await hashes.onApplicationShutdown();
+    if (spools) await rm(spools, { recursive: true, force: true });
   }
 }
+
+/** What is on its way to S3 lies in a folder that a running server takes for its own. */
+const withSpools = (config: AppConfig, directory: string | null): AppConfig =>
+  directory ? { ...config, uploads: { ...config.uploads, directory } } : config;
 
 const adviceFor = ({ uploads }: AppConfig) =>
   uploads.s3
