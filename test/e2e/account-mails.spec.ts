@@ -63,7 +63,9 @@ describe('mails of accounts', () => {
       'Set a new password for Teapot',
     ]);
     for (const { text, html } of read) expect(text + html).not.toMatch(/evil/);
-    expect((await mailboxes.last(app, email, RESET)).text).toMatch(/from the address\s127\.0\.0\.1,\swith\sFirefox\son\sLinux/);
+    expect((await mailboxes.last(app, email, RESET)).text).toMatch(
+      /from the address\s127\.0\.0\.1,\swith\sFirefox\son\sLinux/,
+    );
   });
 
   describe('POST /auth/verify-email', () => {
