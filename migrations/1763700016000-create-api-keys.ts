@@ -18,7 +18,9 @@ export class CreateApiKeys1763700016000 implements MigrationInterface {
         last_used_at timestamptz(3),
         revoked_at timestamptz(3)
       )`);
-    await db.query('CREATE INDEX "IX_api_keys_user_id" ON api_keys (user_id, id)');
+    await db.query('CREATE INDEX "IX_api_keys_user_id" ON api_keys (user_id)');
+    await db.query('CREATE INDEX "IX_api_keys_live" ON api_keys (user_id, id) WHERE revoked_at IS NULL');
+    await db.query('CREATE INDEX "IX_api_keys_revoked_at" ON api_keys (revoked_at) WHERE revoked_at IS NOT NULL');
     // What a live connection rests on may be a key: see AnnounceAccessChanges.
     await db.query(`
       CREATE FUNCTION announce_api_key_end() RETURNS trigger LANGUAGE plpgsql AS $$

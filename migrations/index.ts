@@ -13,7 +13,9 @@ import { CreateVolatileMessages1763700011000 } from './1763700011000-create-vola
 import { CreateMails1763700012000 } from './1763700012000-create-mails.js';
 import { CreateAuditLog1763700013000 } from './1763700013000-create-audit-log.js';
 import { IndexAdminLists1763700014000 } from './1763700014000-index-admin-lists.js';
+import { IndexAllUploads1763700014500 } from './1763700014500-index-all-uploads.js';
 import { CountByMonth1763700015000 } from './1763700015000-count-by-month.js';
+import { CountFilesByMonth1763700015500 } from './1763700015500-count-files-by-month.js';
 import { CreateApiKeys1763700016000 } from './1763700016000-create-api-keys.js';
 import { CreateSecondFactors1763700017000 } from './1763700017000-create-second-factors.js';
 import { CreateOneTimeTokens1763700018000 } from './1763700018000-create-one-time-tokens.js';
@@ -39,7 +41,9 @@ export const migrations = [
   CreateMails1763700012000,
   CreateAuditLog1763700013000,
   IndexAdminLists1763700014000,
+  IndexAllUploads1763700014500,
   CountByMonth1763700015000,
+  CountFilesByMonth1763700015500,
   CreateApiKeys1763700016000,
   CreateSecondFactors1763700017000,
   CreateOneTimeTokens1763700018000,

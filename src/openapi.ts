@@ -162,10 +162,8 @@ function complete(path: string, method: string, operation: Operation): void {
   const hasQuery = operation.parameters?.some((parameter) => 'in' in parameter && parameter.in === 'query');
   const statuses = new Set((extensions[ERRORS_EXTENSION] as number[] | undefined) ?? []);
   delete extensions[ERRORS_EXTENSION];
-  if (access === 'public') operation.security = [];
-  else if (access === 'optional')
-    operation.security = [{}, ...Object.values(SECURITY_SCHEMES).map((scheme) => ({ [scheme]: [] }))];
-  else {
+  operation.security = securityOf(access, extensions[SCOPE_EXTENSION]);
+  if (access !== 'public' && access !== 'optional') {
     // 403: an API key without the scope, or any key where none is taken.
     statuses.add(401).add(403);
     operation.description = [operation.description, keyRule(extensions[SCOPE_EXTENSION])].filter(Boolean).join('\n\n');
@@ -181,6 +179,14 @@ function complete(path: string, method: string, operation: Operation): void {
   }
   for (const status of [...statuses].sort())
     operation.responses[status] ??= { $ref: `#/components/responses/Error${status}` };
+}
+
+/** The ways to sign in for a route: keys only where they are taken. */
+function securityOf(access: unknown, scope: unknown): NonNullable<Operation['security']> {
+  if (access === 'public') return [];
+  const { apiKey, ...forSessions } = SECURITY_SCHEMES;
+  const schemes = [...Object.values(forSessions), ...(access === 'optional' || scope !== undefined ? [apiKey] : [])];
+  return [...(access === 'optional' ? [{}] : []), ...schemes.map((scheme) => ({ [scheme]: [] }))];
 }
 
 function keyRule(scope: unknown): string {

@@ -3,6 +3,7 @@ import { AuditModule } from '../audit/audit.module.js';
 import { AuthModule } from '../auth/auth.module.js';
 import { UploadsModule } from '../uploads/uploads.module.js';
 import { UsersModule } from '../users/users.module.js';
+import { AdminSessionsController } from './admin-sessions.controller.js';
 import { AdminUploadsController } from './admin-uploads.controller.js';
 import { AdminUsersController } from './admin-users.controller.js';
 import { AdminUsersService } from './admin-users.service.js';
@@ -12,7 +13,13 @@ import { StatisticsService } from './statistics.service.js';
 
 @Module({
   imports: [UsersModule, AuthModule, UploadsModule, AuditModule],
-  controllers: [AdminUsersController, AdminUploadsController, AuditLogController, StatisticsController],
+  controllers: [
+    AdminUsersController,
+    AdminSessionsController,
+    AdminUploadsController,
+    AuditLogController,
+    StatisticsController,
+  ],
   providers: [AdminUsersService, StatisticsService],
 })
 export class AdminModule {}

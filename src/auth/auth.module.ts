@@ -41,6 +41,7 @@ import { Session } from './sessions/session.entity.js';
 import { SessionSweeper } from './sessions/session-sweeper.js';
 import { SessionsRepository } from './sessions/sessions.repository.js';
 import { SessionsService } from './sessions/sessions.service.js';
+import { StandingCheck } from './standing-check.js';
 import { ACCESS_TOKEN_RULES, AccessTokens } from './tokens/access-tokens.js';
 import { RefreshTokens } from './tokens/refresh-tokens.js';
 import { TokenPairs } from './tokens/token-pairs.js';
@@ -70,6 +71,7 @@ const { algorithm, issuer, audience } = ACCESS_TOKEN_RULES;
     ApiKeysService,
     CallerIdentityService,
     AccessEndings,
+    StandingCheck,
     LoginService,
     LoginTokens,
     MfaService,

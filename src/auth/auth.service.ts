@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { type Principal, sessionOf } from '../common/auth/principal.js';
 import { PasswordsDifferError } from '../common/errors/rule-error.js';
 import { AuditEvent } from '../common/events/audit-event.js';
+import { CallerActsEvent } from '../common/events/caller-acts.js';
 import { DomainEvents } from '../common/events/domain-events.js';
 import type { ClientInfo } from '../common/http/client-info.js';
 import { CredentialsService } from '../users/credentials.service.js';
@@ -55,6 +56,7 @@ export class AuthService {
     const hashes = await this.credentials.prepareChange(caller.account, change.currentPassword, change.newPassword);
     await this.sessions.transaction(async (tx) => {
       await this.credentials.replacePassword(tx, caller.id, hashes);
+      await this.events.record(tx, new CallerActsEvent(caller));
       await this.sessions.endOthers(tx, caller.id, sessionOf(caller));
       await this.events.record(tx, new PasswordChangedEvent(caller.account, caller.client));
       await this.events.record(tx, AuditEvent.by(caller, 'password.changed', 'user', caller.id));

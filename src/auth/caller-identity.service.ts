@@ -13,6 +13,13 @@ export interface Identity {
   readonly principal: Principal;
 }
 
+/** Whose limits a request counts against. */
+export interface Payer {
+  /** The user's own, or that of an API key. */
+  readonly bucket: string;
+  readonly userId: string;
+}
+
 /** Who somebody is who shows an access token or an API key: in a request, or in a socket's handshake. */
 @Injectable()
 export class CallerIdentityService {
@@ -45,11 +52,14 @@ export class CallerIdentityService {
   }
 
   /** Whose limits a request counts against, without asking the database: what its credentials prove by themselves, or have proved before. */
-  countedFor(request: GatehouseRequest): string | null {
+  countedFor(request: GatehouseRequest): Payer | null {
     const key = apiKeyOf(request);
-    if (key === null) return this.tokens.claimsOf(request)?.sub ?? null;
-    const id = this.keys.recognise(key);
-    return id && `api-key:${id}`;
+    if (key === null) {
+      const claims = this.tokens.claimsOf(request);
+      return claims && { bucket: claims.sub, userId: claims.sub };
+    }
+    const known = this.keys.recognise(key);
+    return known && { bucket: `api-key:${known.id}`, userId: known.ownerId };
   }
 }
 

@@ -72,17 +72,12 @@ export class LoginService {
       if (!account) throw new LoginFailedError();
       await secondStep?.take(tx);
       const ticket = await this.sessions.start(tx, id, client);
-      const by = { actorId: id, origin: client };
+      const facts = { actorId: id, origin: client, targetType: 'user', targetId: id } as const;
       if (secondStep?.kind === 'recovery_code')
-        await this.events.record(
-          tx,
-          new AuditEvent('mfa.recovery_code_used', { ...by, targetType: 'user', targetId: id }),
-        );
+        await this.events.record(tx, new AuditEvent('mfa.recovery_code_used', facts));
       const event = new AuditEvent('login.succeeded', {
-        ...by,
-        targetType: 'session',
-        targetId: ticket.sessionId,
-        details: secondStep ? { second_factor: secondStep.kind } : {},
+        ...facts,
+        details: { session_id: ticket.sessionId, ...(secondStep && { second_factor: secondStep.kind }) },
       });
       await this.events.record(tx, event);
       return { account, ticket, event };

@@ -6,7 +6,7 @@ import { DomainEvents } from '../common/events/domain-events.js';
 import { joinDatabase } from '../database/open-database.js';
 import { AdminAccountError, AdminAccountsService } from '../users/admin-accounts.service.js';
 import { RecoveryService } from '../users/recovery.service.js';
-import { operatorAudit } from '../users/operator-audit.js';
+import { NO_ORIGIN, operatorAudit } from '../users/operator-audit.js';
 import { generatePassword } from '../users/passwords/generated-password.js';
 import { chosenPassword, type PasswordOptions } from './password-input.js';
 import { UsageError } from './usage-error.js';
@@ -67,7 +67,7 @@ export async function resetPassword(name: string, options: ResetPasswordOptions)
         await sessions.endAllOf(tx, userId);
         await recovery.liftLockout(tx, userId);
         if (!removeMfa) return;
-        hadSecondFactor = await factors.removeFor(tx, userId);
+        hadSecondFactor = await factors.removeFor(tx, userId, NO_ORIGIN);
         if (hadSecondFactor) await events.record(tx, operatorAudit('mfa.disabled', userId, { by: 'command line' }));
       }),
     );

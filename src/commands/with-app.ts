@@ -36,5 +36,7 @@ export async function withApp<T>(
 async function leaveMails(app: NestFastifyApplication): Promise<void> {
   const sender = app.get(MailSender);
   sender.beforeApplicationShutdown();
+  // The look at the queue that came with the start is over when one that begins after it is.
+  await sender.poll();
   await sender.onApplicationShutdown();
 }

@@ -1,6 +1,7 @@
 import { createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto';
 import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { ConfigurationError } from './environment.js';
 
 /**
  * The secret kept in `DATA_DIR/jwt-secret` (0600), made at the first start. It is written beside and linked into place,
@@ -8,19 +9,32 @@ import { join } from 'node:path';
  */
 export function keptSecret(dataDir: string): string {
   const file = join(dataDir, 'jwt-secret');
-  const read = () => {
-    const secret = readFileSync(file, 'utf8').trim();
-    if (secret.length < 32)
-      throw new Error(`${file} does not hold a secret; restore it, or remove it to sign everybody out`);
-    return secret;
-  };
   try {
-    return read();
+    return readSecret(file) ?? makeSecret(file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    // What the system says names the place.
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    throw new ConfigurationError([
+      `DATA_DIR is ${JSON.stringify(dataDir)}; it takes a folder in which this user may read and write (${error.message}); name another, or give this one and what is in it to this user`,
+    ]);
   }
-  mkdirSync(dataDir, { recursive: true });
-  const draft = `${file}.${process.pid}`;
+}
+
+function readSecret(file: string): string | null {
+  let secret: string;
+  try {
+    secret = readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+  if (secret.length >= 32) return secret;
+  throw new ConfigurationError([`${file} does not hold a secret; restore it, or remove it to sign everybody out`]);
+}
+
+function makeSecret(file: string): string {
+  mkdirSync(dirname(file), { recursive: true });
+  const draft = `${file}.${randomBytes(6).toString('hex')}`;
   const descriptor = openSync(draft, 'wx', 0o600);
   writeSync(descriptor, `${randomBytes(48).toString('base64url')}\n`);
   fsyncSync(descriptor);
@@ -32,7 +46,7 @@ export function keptSecret(dataDir: string): string {
   } finally {
     unlinkSync(draft);
   }
-  return read();
+  return readFileSync(file, 'utf8').trim();
 }
 
 /** A key of its own for each purpose (HKDF, RFC 5869), so that no two purposes share a key. */

@@ -128,12 +128,12 @@ export const proxies = (details: Details): Variable<TrustedProxies> =>
     },
   );
 
-/** An address, a network in CIDR form, or one of the names that stand for networks. */
+/** An address, a network in CIDR form (not `/0`, which would be everybody), or one of the names that stand for networks. */
 function isProxyAddress(text: string): boolean {
   if (/^(loopback|linklocal|uniquelocal)$/.test(text)) return true;
   const [address, prefix, ...rest] = text.split('/');
   const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
   return (
-    bits > 0 && rest.length === 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
+    bits > 0 && rest.length === 0 && (prefix === undefined || (/^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) <= bits))
   );
 }

@@ -9,6 +9,7 @@ interface PostgresError {
 
 const UNIQUE_VIOLATION = '23505';
 const FOREIGN_KEY_VIOLATION = '23503';
+const DEADLOCK = '40P01';
 
 /** SQLSTATEs that mean: not now, perhaps later. */
 const UNAVAILABLE = new Set([
@@ -43,6 +44,9 @@ export function violatedConstraint(error: unknown): string | null {
   const { code, constraint } = driverError(error);
   return code === UNIQUE_VIOLATION || code === FOREIGN_KEY_VIOLATION ? (constraint ?? null) : null;
 }
+
+/** Two transactions waited for each other, and the database has ended this one: done again, it finds what the other has done. */
+export const isDeadlock = (error: unknown): boolean => driverError(error).code === DEADLOCK;
 
 /** The database is away, starting, or overloaded: the same call may succeed later. */
 export function isConnectionFailure(error: unknown): boolean {

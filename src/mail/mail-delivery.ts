@@ -11,9 +11,10 @@ import {
   MailTransport,
   MailUnconfirmedError,
   type OutgoingMail,
+  ServerBusyError,
   TransportUnusableError,
 } from './mail-transport.js';
-import { MailsRepository } from './mails.repository.js';
+import { HELD_UP, MailsRepository } from './mails.repository.js';
 import type { ClaimedMail } from './queued-mail.js';
 import { retryDelaySeconds } from './retry-schedule.js';
 import { reasonOf } from './smtp-errors.js';
@@ -32,6 +33,8 @@ export class MailDelivery {
     begin: 'Mails cannot be handed over, trying again',
     end: 'Mails are handed over again',
   });
+  /** Whether mails may wait for what was in the way of them: of this process, or of one before it. */
+  private hasHeldUp = true;
 
   constructor(
     private readonly queue: MailQueueService,
@@ -87,7 +90,7 @@ export class MailDelivery {
     if (outcome instanceof ClaimLostError) return;
     if (!(outcome instanceof Error)) {
       await this.mails.settleSent(mail, outcome);
-      if (outcome === 'sent') this.outage.end();
+      if (outcome === 'sent') await this.noteTaken();
       return;
     }
     const reason = reasonOf(outcome);
@@ -97,7 +100,7 @@ export class MailDelivery {
       this.logger.warn(`${what} may or may not have been sent, and is not sent again: ${reason}`);
     } else if (outcome instanceof MailRefusedError) {
       await this.mails.settleUnsent(mail, 'failed', reason);
-      this.outage.end();
+      await this.noteTaken();
       this.logger.error(`${what} was refused and is given up: ${reason}`);
     } else if (stopping.aborted) {
       await this.mails.release(mail);
@@ -106,9 +109,25 @@ export class MailDelivery {
     }
   }
 
+  /** The server is there: once after each time that it was not, the others are sent after. */
+  private async noteTaken(): Promise<void> {
+    this.outage.end();
+    if (!this.hasHeldUp) return;
+    this.hasHeldUp = false;
+    try {
+      await this.mails.wakeHeldUp();
+    } catch (error) {
+      this.hasHeldUp = true;
+      throw error;
+    }
+  }
+
   private async postpone(mail: ClaimedMail, error: Error, reason: string): Promise<void> {
     const what = `Mail ${mail.id} (${mail.kind})`;
-    const isKept = await this.mails.postpone(mail, retryDelaySeconds(mail.attempts), reason);
+    const isHeldUp = error instanceof TransportUnusableError && !(error instanceof ServerBusyError);
+    const note = isHeldUp ? HELD_UP + reason : reason;
+    const isKept = await this.mails.postpone(mail, retryDelaySeconds(mail.attempts), note);
+    if (isHeldUp) this.hasHeldUp = true;
     if (!isKept) this.logger.error(`${what} could not be sent for a day and is given up: ${reason}`);
     else if (error instanceof TransportUnusableError) this.outage.begin(new Error(reason));
     else if (error instanceof MailDeferredError) this.logger.debug(`${what} is tried again later: ${reason}`);

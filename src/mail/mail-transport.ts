@@ -28,6 +28,9 @@ export class MailUnconfirmedError extends Error {}
 /** No mail can be handed over at present. */
 export class TransportUnusableError extends Error {}
 
+/** The same, but the server has said so itself, and that it will be better later. */
+export class ServerBusyError extends TransportUnusableError {}
+
 /** Where mails go. */
 export abstract class MailTransport {
   /**

@@ -9,7 +9,10 @@ type Claim = Pick<ClaimedMail, 'id' | 'attempts'>;
 /** Longer than an attempt can take: composing, connecting, handing over. */
 const LEASE = `interval '5 minutes'`;
 const TRIED_FOR = `interval '24 hours'`;
+const WOKEN_WITHIN = `interval '10 seconds'`;
 const KEPT_FOR = `interval '30 days'`;
+/** How the reason begins of what was not the mail's fault, see `wakeHeldUp()`. */
+export const HELD_UP = 'cannot be handed over: ';
 /** Whose claim it is. One that was taken for lost still knows best what has become of its mail. */
 const MINE = `id = $1 AND attempts = $2 AND state IN ('queued', 'sending', 'unconfirmed')`;
 
@@ -79,6 +82,19 @@ export class MailsRepository {
       [id, attempts, delaySeconds, reason],
     );
     return rows.every(({ state }) => state === 'queued');
+  }
+
+  /**
+   * Those that could not be handed over come now, one after the other: whatever was in the way is gone. Who is about to write one of them knows
+   * better.
+   */
+  async wakeHeldUp(): Promise<void> {
+    await this.database.query(
+      `UPDATE mails SET next_attempt_at = now() + random() * ${WOKEN_WITHIN} WHERE id = ANY (ARRAY(
+         SELECT id FROM mails
+         WHERE state = 'queued' AND next_attempt_at > now() + ${WOKEN_WITHIN} AND starts_with(last_error, $1) FOR UPDATE SKIP LOCKED))`,
+      [HELD_UP],
+    );
   }
 
   /** Back into the queue, for another node to take at once. */

@@ -1,4 +1,10 @@
-import { MailDeferredError, MailRefusedError, MailUnconfirmedError, TransportUnusableError } from './mail-transport.js';
+import {
+  MailDeferredError,
+  MailRefusedError,
+  MailUnconfirmedError,
+  ServerBusyError,
+  TransportUnusableError,
+} from './mail-transport.js';
 
 /** What nodemailer tells of a failure. */
 export interface SmtpFailure extends Error {
@@ -25,7 +31,8 @@ export function toMailError(failure: SmtpFailure, hasBegun: boolean): Error {
   }
   // An address that no server would be asked about.
   if (code === 'EENVELOPE' && command === 'API') return new MailRefusedError(reason, options);
-  return new TransportUnusableError(reason, options);
+  const isBusy = isAnswer && responseCode < 500;
+  return isBusy ? new ServerBusyError(reason, options) : new TransportUnusableError(reason, options);
 }
 
 /** For the log and the queue. Servers quote what they refuse: links, tokens and addresses are taken out. */

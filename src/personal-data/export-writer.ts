@@ -28,7 +28,8 @@ export class ExportWriter {
     private readonly config: AppConfig,
   ) {}
 
-  async write(caller: Principal, archive: ExportArchive): Promise<void> {
+  /** @param beforeFile may end the archive's signal, so that the file is not sent */
+  async write(caller: Principal, archive: ExportArchive, beforeFile: () => Promise<void>): Promise<void> {
     const { id, account } = caller;
     const sessionId = sessionOf(caller);
     const { keys } = await this.keys.list(id, { skip: 0, limit: KEYS_MAX });
@@ -38,12 +39,12 @@ export class ExportWriter {
     await archive.addText('sessions.json', jsonList(sessions));
     await archive.addText('api-keys.json', jsonList(keys.map(apiKeyDocument)));
     await archive.addText('audit-log.json', jsonList(mapped(this.history.entriesOf(id), auditDocument)));
-    await this.writeFiles(id, archive);
+    await this.writeFiles(id, archive, beforeFile);
     archive.end();
   }
 
   /** Each file of the list is in the archive or among the missing, whatever is deleted or uploaded meanwhile. */
-  private async writeFiles(ownerId: string, archive: ExportArchive): Promise<void> {
+  private async writeFiles(ownerId: string, archive: ExportArchive, beforeFile: () => Promise<void>): Promise<void> {
     const ids: string[] = [];
     const files = mapped(this.uploads.eachOwn(ownerId), (file) => {
       ids.push(file.id);
@@ -52,6 +53,7 @@ export class ExportWriter {
     await archive.addText('files.json', jsonList(files));
     const missing: { id: string }[] = [];
     for (const id of ids) {
+      await beforeFile();
       const opened = await this.uploads.open(ownerId, id);
       if (!opened) missing.push({ id });
       else {

@@ -3,12 +3,16 @@ import { pipeline } from 'node:stream/promises';
 import { Injectable, Logger } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
-import type { Principal } from '../common/auth/principal.js';
+import { SessionsService } from '../auth/sessions/sessions.service.js';
+import { type Principal, sessionOf } from '../common/auth/principal.js';
 import { AuditEvent } from '../common/events/audit-event.js';
 import { DomainEvents } from '../common/events/domain-events.js';
 import { ExportArchive } from './export-archive.js';
 import { ExportWriter } from './export-writer.js';
 import { ExportInProgressError } from './personal-data.errors.js';
+
+/** How often it is asked, while an archive is sent, whether whoever receives it may still have it. */
+const LOOK_MS = 2_000;
 
 /** Everything that is kept of a user, for that user. */
 @Injectable()
@@ -19,6 +23,7 @@ export class PersonalDataService {
 
   constructor(
     private readonly writer: ExportWriter,
+    private readonly sessions: SessionsService,
     private readonly events: DomainEvents,
     @InjectDataSource() private readonly database: DataSource,
   ) {}
@@ -41,18 +46,26 @@ export class PersonalDataService {
     }
   }
 
-  /** Ends when both sides have: nothing is read any more for a client that has gone. */
+  /** Ends when both sides have: nothing is read any more for a client that has gone, or whose session has ended. */
   private async send(caller: Principal, target: Writable): Promise<void> {
     const gone = new AbortController();
     const archive = new ExportArchive(gone.signal);
     const sending = pipeline(archive.output, target).catch((error: Error) => gone.abort(error));
+    const look = async () => {
+      if ((await this.sessions.rolesOf([sessionOf(caller)])).size > 0) return;
+      gone.abort(new Error('the session has ended'));
+      target.destroy();
+    };
+    // Without a database no session ends either; the next look tells.
+    const timer = setInterval(() => void look().catch(() => undefined), LOOK_MS);
     try {
-      await this.writer.write(caller, archive);
+      await this.writer.write(caller, archive, look);
     } catch (error) {
       archive.fail(error as Error);
       if (archive.fault) this.logger.error(`An export of user ${caller.id} has failed`, archive.fault.stack);
       else this.logger.debug(`An export ended early: ${(error as Error).message}`);
     }
     await sending;
+    clearInterval(timer);
   }
 }

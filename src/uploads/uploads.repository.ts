@@ -6,6 +6,9 @@ import { StoredFile } from './stored-file.entity.js';
 /** Whose files a caller reaches: their own, or everybody's. */
 export type FileScope = { ownerId: string } | 'all';
 
+/** What is still known of a file that has gone. */
+export type DeletedFile = Pick<StoredFile, 'id' | 'ownerId' | 'filename' | 'fileSize' | 'sha256'>;
+
 const ownedBy = (scope: FileScope) => (scope === 'all' ? {} : { ownerId: scope.ownerId });
 
 @Injectable()
@@ -40,18 +43,18 @@ export class UploadsRepository {
   }
 
   /** Deletes what is there and reached; users are locked before their files, in the order that all statements keep. */
-  async delete(ids: readonly string[], scope: FileScope): Promise<{ id: string; ownerId: string }[]> {
-    const rows = await this.rows.query<{ id: string; owner_id: string }[]>(
+  async delete(ids: readonly string[], scope: FileScope): Promise<DeletedFile[]> {
+    const rows = await this.rows.query<(Omit<DeletedFile, 'fileSize'> & { fileSize: string })[]>(
       `WITH owners AS MATERIALIZED (
          SELECT u.id FROM users u
          WHERE u.id IN (SELECT owner_id FROM uploads WHERE id = ANY($1) AND state = 'ready') AND ($2::uuid IS NULL OR u.id = $2)
          ORDER BY u.id FOR NO KEY UPDATE),
        deleted AS (
          DELETE FROM uploads f USING owners WHERE f.id = ANY($1) AND f.owner_id = owners.id AND f.state = 'ready'
-         RETURNING f.id, f.owner_id)
-       SELECT id, owner_id FROM deleted`,
+         RETURNING f.id, f.owner_id AS "ownerId", f.filename, f.file_size AS "fileSize", f.sha256)
+       SELECT * FROM deleted`,
       [ids, scope === 'all' ? null : scope.ownerId],
     );
-    return rows.map(({ id, owner_id }) => ({ id, ownerId: owner_id }));
+    return rows.map((row) => ({ ...row, fileSize: Number(row.fileSize) }));
   }
 }

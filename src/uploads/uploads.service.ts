@@ -7,10 +7,10 @@ import { isId } from '../common/validation/id.pipe.js';
 import { toDisplayName } from './intake/file-name.js';
 import { type FilesFilter, FilesListRepository } from './files-list.repository.js';
 import { BlobRemover } from './storage/blob-remover.js';
-import type { StoredFile } from './stored-file.entity.js';
+import { fileHash, type StoredFile } from './stored-file.entity.js';
 import { FileNotFoundError } from './uploads.errors.js';
 import { UploadDeletedEvent } from './uploads.events.js';
-import { type FileScope, UploadsRepository } from './uploads.repository.js';
+import { type DeletedFile, type FileScope, UploadsRepository } from './uploads.repository.js';
 
 /** Admins read and delete any file; others reach their own, and somebody else's is as good as missing. */
 const scopeOf = ({ id, role }: Principal): FileScope => (role === 'admin' ? 'all' : { ownerId: id });
@@ -81,22 +81,30 @@ export class UploadsService {
       ? this.deleteAudited(caller, ids)
       : this.files.delete(ids, scopeOf(caller)));
     if (deleted.length === 0) return [];
-    for (const file of deleted) this.events.emit(new UploadDeletedEvent(file, caller.id));
+    for (const { id, ownerId } of deleted) this.events.emit(new UploadDeletedEvent({ id, ownerId }, caller.id));
     const deletedIds = deleted.map(({ id }) => id);
     await this.remover.remove(deletedIds);
     return deletedIds;
   }
 
   /** What an admin takes from others is written into the audit log together with its going. */
-  private deleteAudited(caller: Principal, ids: readonly string[]): Promise<{ id: string; ownerId: string }[]> {
+  private deleteAudited(caller: Principal, ids: readonly string[]): Promise<DeletedFile[]> {
     return this.files.transaction(async (files, tx) => {
       const deleted = await files.delete(ids, scopeOf(caller));
-      for (const { id, ownerId } of deleted.filter((file) => file.ownerId !== caller.id))
-        await this.events.record(tx, AuditEvent.by(caller, 'file.deleted', 'file', id, { owner_id: ownerId }));
+      for (const file of deleted.filter(({ ownerId }) => ownerId !== caller.id))
+        await this.events.record(tx, AuditEvent.by(caller, 'file.deleted', 'file', file.id, lastKnownOf(file)));
       return deleted;
     });
   }
 }
+
+/** Of what is gone for good, the log has to tell what it was. */
+const lastKnownOf = (file: DeletedFile) => ({
+  owner_id: file.ownerId,
+  filename: file.filename,
+  file_size: file.fileSize,
+  file_hash: fileHash(file),
+});
 
 function found(file: StoredFile | null): StoredFile {
   if (!file) throw new FileNotFoundError();

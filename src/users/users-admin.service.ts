@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { Principal } from '../common/auth/principal.js';
 import type { Role } from '../common/auth/role.js';
 import { type AuditAction, AuditEvent } from '../common/events/audit-event.js';
+import { CallerActsEvent } from '../common/events/caller-acts.js';
 import { DomainEvents } from '../common/events/domain-events.js';
 import type { PageWindow } from '../common/http/page.js';
 import { type ManagedAccount, UsersAdminRepository, type UsersFilter } from './users-admin.repository.js';
@@ -49,6 +50,7 @@ export class UsersAdminService {
       const managed = this.managed.within(tx);
       const before = await managed.findForUpdate(id);
       if (!before) throw new UserNotFoundError();
+      await this.events.record(tx, new CallerActsEvent(caller));
       const wanted = { ...before, ...given(changes) };
       const facts = factsOf(before, wanted);
       if (facts.length === 0) return { account: before, event: null };

@@ -151,7 +151,11 @@ export class UsersController {
 
   @Delete(':id')
   @Authenticated('users:write')
-  @ApiOperation({ summary: 'Delete a user', description: 'By the user or an admin. The last active admin stays.' })
+  @ApiOperation({
+    summary: 'Delete a user',
+    description:
+      'By the user or an admin; by an API key only other accounts, with the scope `admin` as well. The last active admin stays.',
+  })
   @ApiOkResponse({ type: MessageResponse, example: { message: 'User deleted successfully' } })
   @ApiErrors(403, 409)
   async delete(@CurrentUser() caller: Principal, @Param('id', IdPipe) id: string): Promise<MessageResponse> {

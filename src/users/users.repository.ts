@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, In, Repository, type SelectQueryBuilder } from 'typeorm';
-import { violatedConstraint } from '../database/database-errors.js';
+import { isDeadlock, violatedConstraint } from '../database/database-errors.js';
 import type { PageWindow } from '../common/http/page.js';
 import { userSearch } from './user-search.js';
 import { User } from './user.entity.js';
@@ -31,6 +31,16 @@ export class UsersRepository {
 
   transaction<T>(work: (users: UsersRepository, tx: EntityManager) => Promise<T>): Promise<T> {
     return this.rows.manager.transaction((tx) => work(this.within(tx), tx));
+  }
+
+  /** Done once more after a deadlock, as of two users who take each other's name at once. */
+  async transactionOrAgain<T>(work: (users: UsersRepository, tx: EntityManager) => Promise<T>): Promise<T> {
+    try {
+      return await this.transaction(work);
+    } catch (error) {
+      if (!isDeadlock(error)) throw error;
+      return this.transaction(work);
+    }
   }
 
   findById(id: string): Promise<User | null> {

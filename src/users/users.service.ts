@@ -5,6 +5,7 @@ import type { Role } from '../common/auth/role.js';
 import { ForbiddenError, InsufficientScopeError } from '../common/errors/errors.js';
 import { PasswordsDifferError, WeakPasswordError } from '../common/errors/rule-error.js';
 import { AuditEvent } from '../common/events/audit-event.js';
+import { CallerActsEvent } from '../common/events/caller-acts.js';
 import { DomainEvents } from '../common/events/domain-events.js';
 import type { ClientInfo, Origin } from '../common/http/client-info.js';
 import type { PageWindow } from '../common/http/page.js';
@@ -102,9 +103,10 @@ export class UsersService {
   async update(caller: Principal, id: string, changes: AccountChanges): Promise<Account> {
     refuseUnlessOwnerOrAdmin(caller, id);
     if (Object.values(changes).every((value) => value === undefined)) return this.get(id);
-    const event = await this.users.transaction(async (users, tx) => {
+    const event = await this.users.transactionOrAgain(async (users, tx) => {
       const present = await users.findForUpdate(id);
       if (!present) throw new UserNotFoundError();
+      await this.events.record(tx, new CallerActsEvent(caller));
       const { email, isVerified } = present;
       const isNewAddress = changes.email !== undefined && changes.email.toLowerCase() !== email.toLowerCase();
       // Whoever has the mailbox can have the password: so this is for people, not for keys.
@@ -142,6 +144,7 @@ export class UsersService {
       await users.lockAdmins();
       const user = await users.findById(id);
       if (!user) throw new UserNotFoundError();
+      await this.events.record(tx, new CallerActsEvent(caller));
       const isActiveAdmin = user.role === 'admin' && user.isActive;
       if (isActiveAdmin && (await users.countOtherActiveAdmins(id)) === 0) throw new LastAdminError();
       await users.delete(id);

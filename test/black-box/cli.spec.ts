@@ -422,4 +422,15 @@ describe('without a server', () => {
     const { code, stderr } = await run(['admin:create', '--email', 'a@example.com'], undefined, { BCRYPT_COST: '99' });
     expect([code, stderr]).toEqual([1, 'gatehouse: BCRYPT_COST is "99"; it takes a whole number from 10 to 15\n']);
   });
+
+  it.each([['start'], ['migrate'], ['admin:create', '--email', 'a@example.com']])(
+    'says in one line that DATA_DIR cannot be used: %s',
+    async (...args) => {
+      const place = join(__filename, 'data');
+      const { code, stderr } = await run(args, undefined, { DATA_DIR: place });
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^gatehouse: DATA_DIR is "[^"]+"; it takes a folder .*ENOTDIR.*\n$/);
+      expect(stderr).toContain(JSON.stringify(place));
+    },
+  );
 });

@@ -15,6 +15,7 @@ import { promisify } from 'node:util';
 import { CLI, Program, temporaryDataDir } from '../support/program.js';
 import { hasRedisServer, RedisServer } from '../support/redis-server.js';
 import { TestSmtpServer } from '../support/smtp-server.js';
+import { createBucket, hasS3Server, startS3Server } from '../support/s3-server.js';
 import { hasTerminals, Terminal } from '../support/terminal.js';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.js';
 import { freePort, storedFiles } from '../support/uploads.js';
@@ -90,6 +91,13 @@ describe('doctor before the first start', () => {
     const report = await doctor({ DATA_DIR: join(file, 'data') });
     expectProblemsIn(report, 'disk', 'storage', 'mail');
     rmSync(file);
+  });
+
+  it('says where nothing can be made though the user may', async () => {
+    const report = await doctor({ DATA_DIR: '/proc/nope' });
+    expectProblemsIn(report, 'disk', 'storage', 'mail');
+    for (const check of ['disk', 'storage', 'mail'])
+      expect(report.of(check)[0].summary).toMatch(/\/proc cannot be written by this user$/);
   });
 });
 
@@ -213,6 +221,7 @@ describe('doctor and a server', () => {
   it.each([
     [{ NODE_ENV: 'production' }, ['warning'], ['PUBLIC_URL is not set']],
     [{ NODE_ENV: 'production', PUBLIC_URL: 'https://example.com' }, ['ok'], ['as a public server needs them']],
+    [{ NODE_ENV: 'production', PUBLIC_URL: 'http://example.com' }, ['warning'], ['PUBLIC_URL begins with http://']],
     [{}, ['warning'], ['NODE_ENV is not set']],
     [
       { NODE_ENV: 'production', PUBLIC_URL: 'https://example.com', RATE_LIMIT_ENABLED: 'false' },
@@ -331,6 +340,31 @@ describe('doctor and a server', () => {
       expect(report.of('storage')[0]).toMatchObject({ summary: expect.stringMatching(/^S3 bucket away: /) });
       expect(report.text).not.toContain('hush-hush-secret');
     });
+  });
+
+  (hasS3Server() ? it : it.skip)('looks into an S3 bucket', async () => {
+    const s3 = await startS3Server();
+    if (!s3) throw new Error('there is no S3 server');
+    await createBucket(s3, 'bucket');
+    const given = {
+      NODE_NO_WARNINGS: '1',
+      STORAGE_DRIVER: 's3',
+      S3_ENDPOINT: s3.endpoint,
+      S3_FORCE_PATH_STYLE: 'true',
+      S3_BUCKET: 'bucket',
+      S3_ACCESS_KEY_ID: s3.accessKeyId,
+      S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
+      // Another database, which no storage belongs to yet.
+      DATABASE_URL: urlOf(await database()),
+      JWT_SECRET: SECRET,
+    };
+    const runs = [await doctor(given), await doctor({ ...given, S3_BUCKET: 'missing' }), await doctor(given)];
+    await s3.stop();
+    expectProblemsIn(runs[0]);
+    expect(runs[0].of('storage')[0].summary).toBe('S3 bucket bucket: a file was written, read and removed');
+    expectProblemsIn(runs[1], 'storage');
+    expectProblemsIn(runs[2]);
+    expect(runs.map(({ text }) => text).join('')).not.toContain(s3.secretAccessKey);
   });
 
   describe('a configuration that is wrong', () => {
@@ -538,4 +572,19 @@ describe('doctor and a database of DATABASE_URL', () => {
     expect(report.text).not.toContain('hush-hush');
     expect(statesIn(report, 'storage')).toEqual(['ok']);
   });
+
+  it.each(['p@ss/w0rdSECRET', 'p@ssw0rdSECRET', '12/w0rdSECRET', '12?w0rdSECRET', '12#w0rdSECRET', '12#p/w0rdSECRET'])(
+    'whose password is not escaped shows no part of it: %s',
+    async (password) => {
+      const tail = `${password}@127.0.0.1:1`;
+      const report = await doctor({
+        ...beside,
+        DATABASE_URL: `postgres://pg:${tail}/g`,
+        REDIS_URL: `redis://:${tail}`,
+        SMTP_URL: `smtp://pg:${tail}`,
+      });
+      expect(report.of('database')[0].summary).toMatch(/^PostgreSQL of DATABASE_URL is not reached: .* write %40/);
+      expect(report.text).not.toMatch(/w0rdSECRET|p@ss|"12|:12\b/);
+    },
+  );
 });

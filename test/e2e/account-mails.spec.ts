@@ -183,12 +183,36 @@ describe('mails of accounts', () => {
     });
 
     it('asks a guest for the address', async () => {
-      for (const headers of [{}, { Authorization: 'Bearer nonsense' }] as Record<string, string>[])
+      expect(await mails.post('resend-verification', {})).toMatchObject({
+        status: 422,
+        error_code: 'validation_error',
+        field_errors: { email: ['field required'] },
+      });
+    });
+
+    it('tells who comes with bad credentials, and without an address, that they are bad', async () => {
+      for (const headers of [{ Authorization: 'Bearer nonsense' }, { 'X-API-Key': 'gh_nonsense' }] as Record<
+        string,
+        string
+      >[]) {
         expect(await mails.post('resend-verification', {}, headers)).toMatchObject({
-          status: 422,
-          error_code: 'validation_error',
-          field_errors: { email: ['field required'] },
+          status: 401,
+          error_code: 'invalid_token',
         });
+        expect((await mails.post('resend-verification', { email: someEmail() }, headers)).status).toBe(202);
+      }
+    });
+
+    it('is not for API keys, but with an address for everybody', async () => {
+      const user = await aSignedInUser(app);
+      const { body } = await app.http.post('/api/v1/users/me/api-keys').set(user.auth).send({ name: 'k' }).expect(201);
+      const headers = { 'X-API-Key': body.key as string };
+      expect(await mails.post('resend-verification', {}, headers)).toMatchObject({
+        status: 403,
+        error_code: 'insufficient_scope',
+      });
+      expect(await mails.countMails(user, VERIFY)).toBe(1);
+      expect((await mails.post('resend-verification', { email: user.email }, headers)).status).toBe(202);
     });
   });
 

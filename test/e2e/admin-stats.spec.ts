@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { DataSource } from 'typeorm';
 import { CountByMonth1763700015000 } from '../../migrations/1763700015000-count-by-month.js';
+import { CountFilesByMonth1763700015500 } from '../../migrations/1763700015500-count-files-by-month.js';
 import { aSignedInUser, aUser, anAdmin, type SignedIn } from '../support/builders.js';
 import { samples } from '../support/samples.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
@@ -203,10 +204,12 @@ describe('GET /admin/stats', () => {
     const before = await kept(app);
     const runner = app.app.get(DataSource).createQueryRunner();
     try {
-      const migration = new CountByMonth1763700015000();
+      const [users, files] = [new CountByMonth1763700015000(), new CountFilesByMonth1763700015500()];
       await runner.startTransaction();
-      await migration.down(runner);
-      await migration.up(runner);
+      await files.down(runner);
+      await users.down(runner);
+      await users.up(runner);
+      await files.up(runner);
       await runner.commitTransaction();
     } finally {
       await runner.release();

@@ -171,7 +171,12 @@ describe('a file that an admin deletes', () => {
         actor_id: admin.id,
         target_type: 'file',
         request_id: headers['x-request-id'],
-        details: { owner_id: owner.id },
+        details: {
+          owner_id: owner.id,
+          filename: file.filename,
+          file_size: file.file_size,
+          file_hash: file.file_hash,
+        },
       },
     ]);
     expect(told).toEqual([{ file: { id: file.id, ownerId: owner.id }, deletedBy: admin.id }]);

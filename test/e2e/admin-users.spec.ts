@@ -57,6 +57,8 @@ describe('one user for admins', () => {
     ['patch', ''],
     ['delete', ''],
     ['post', '/revoke-sessions'],
+    ['get', '/sessions'],
+    ['delete', `/sessions/${NOBODY}`],
   ] as const)('%s %s', (method, path) => {
     it('is refused to guests and users, the user whom it is about too', async () => {
       const user = await aSignedInUser(app);
@@ -285,6 +287,64 @@ describe('one user for admins', () => {
       const other = await anAdmin(app);
       await call('post', `${other.id}/revoke-sessions`, other).expect(204);
       await call('get', other.id, other).expect(401);
+    });
+  });
+
+  describe('sessions', () => {
+    const sessionsOf = async (id: string, as = admin) => (await call('get', `${id}/sessions`, as).expect(200)).body;
+    const idOf = async ({ auth }: SignedIn): Promise<string> =>
+      (await app.http.get('/api/v1/auth/sessions').set(auth).expect(200)).body.items.find(
+        (session: any) => session.is_current,
+      ).id;
+
+    it('are listed as the user sees them, none as the current one', async () => {
+      const user = await aUser(app);
+      const [first] = [await signIn(app, user), await signIn(app, user)];
+      const own = (await app.http.get('/api/v1/auth/sessions').set(first.auth).expect(200)).body;
+      const items = own.items.map((session: object) => ({ ...session, is_current: false }));
+      expect(items).toHaveLength(2);
+      expect(await sessionsOf(user.id)).toEqual({ ...own, items });
+      const { body } = await call('get', `${user.id}/sessions?size=1&page=2`).expect(200);
+      expect(body).toMatchObject({ items: [items[1]], total: 2, page: 2, pages: 2 });
+      const current = (await sessionsOf(admin.id)).items.filter((session: any) => session.is_current);
+      expect(current).toMatchObject([{ id: await idOf(admin) }]);
+    });
+
+    it('are ended one by one, with an entry in the audit log', async () => {
+      const user = await aUser(app);
+      const [ended, kept] = [await signIn(app, user), await signIn(app, user)];
+      const id = await idOf(ended);
+      const { headers } = await call('delete', `${user.id}/sessions/${id}`).expect(204);
+      await app.http.get('/api/v1/users/me').set(ended.auth).expect(401);
+      await app.http.post('/api/v1/auth/refresh').send({ refresh_token: ended.refreshToken }).expect(401);
+      await app.http.get('/api/v1/users/me').set(kept.auth).expect(200);
+      expect(await entriesOf(id)).toMatchObject([
+        {
+          action: 'session.ended',
+          actor_id: admin.id,
+          target_type: 'session',
+          request_id: headers['x-request-id'],
+          details: { user_id: user.id },
+        },
+      ]);
+      const { body } = await call('delete', `${user.id}/sessions/${id}`).expect(404);
+      expect(body.error_code).toBe('session_not_found');
+    });
+
+    it('of another user are not found, and go on', async () => {
+      const [user, other] = [await aUser(app), await aSignedInUser(app)];
+      const id = await idOf(other);
+      await call('delete', `${user.id}/sessions/${id}`).expect(404);
+      await app.http.get('/api/v1/users/me').set(other.auth).expect(200);
+      expect(await entriesOf(id)).toEqual([]);
+    });
+
+    it('go on when their end cannot be written into the log', async () => {
+      const user = await aSignedInUser(app);
+      const id = await idOf(user);
+      during = () => Promise.reject(new Error('on purpose'));
+      await call('delete', `${user.id}/sessions/${id}`).expect(500);
+      await app.http.get('/api/v1/users/me').set(user.auth).expect(200);
     });
   });
 

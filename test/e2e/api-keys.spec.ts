@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { newApiKey, prefixOf, readApiKey } from '../../src/auth/keys/api-key-text.js';
+import { SessionSweeper } from '../../src/auth/sessions/session-sweeper.js';
 import { SCOPES } from '../../src/common/auth/scope.js';
 import { aSignedInUser, anAdmin, PASSWORD, type SignedIn } from '../support/builders.js';
 import { closeSockets, connect, open } from '../support/sockets.js';
@@ -84,6 +85,7 @@ describe('API keys', () => {
     [{ name: '' }, ['name']],
     [{ name: 'x'.repeat(101) }, ['name']],
     [{ name: 'a\nb' }, ['name']],
+    [{ name: '  ' }, ['name']],
     [{ name: 'x', scopes: [] }, ['scopes']],
     [{ name: 'x', scopes: ['users:read', 'users:read'] }, ['scopes']],
     [{ name: 'x', scopes: ['everything'] }, ['scopes']],
@@ -92,6 +94,10 @@ describe('API keys', () => {
     [{ name: 'x', scopes: null }, ['scopes']],
     [{ name: 'x', expires_at: 'tomorrow' }, ['expires_at']],
     [{ name: 'x', expires_at: '2099-01-01' }, ['expires_at']],
+    [{ name: 'x', expires_at: '2099-W01-1T00:00:00Z' }, ['expires_at']],
+    [{ name: 'x', expires_at: '2099-001T00:00:00Z' }, ['expires_at']],
+    [{ name: 'x', expires_at: '20990101T000000Z' }, ['expires_at']],
+    [{ name: 'x', expires_at: '2099-01-01T00:00:00,5Z' }, ['expires_at']],
     [{ name: 'x', expires_at: '2099-02-30T00:00:00Z' }, ['expires_at']],
     [{ name: 'x', expires_at: '2020-01-01T00:00:00Z' }, ['expires_at']],
     [{ name: 'x', id: randomUUID() }, ['id']],
@@ -306,6 +312,13 @@ describe('API keys', () => {
       expect((await neither.subscribe(channel)).error.error_code).toBe('insufficient_scope');
     });
 
+    it('are not renewed by a key that may not read', async () => {
+      const client = await connect(app, tokenOf((await create(owner)).key));
+      const lesser = await create(owner, { scopes: ['uploads:read'] });
+      expect((await client.ask('authenticate', { token: lesser.key })).error.error_code).toBe('insufficient_scope');
+      expect(await client.ask('authenticate', { token: owner.accessToken })).toMatchObject({ ok: true });
+    });
+
     it('are ended with the key, and other connections of its owner go on', async () => {
       const [key, other] = [await create(owner), await create(owner)];
       const [client, kept, session] = [
@@ -351,6 +364,31 @@ describe('API keys', () => {
     await get(key).expect(429);
     await get(user.auth).expect(200);
     await limited.close();
+  });
+
+  it('does not multiply how many files its owner may upload', async () => {
+    const limited = await startTestApp({ RATE_LIMIT_ENABLED: 'true', RATE_LIMIT_UPLOADS: '3/60' });
+    const user = await aSignedInUser(limited);
+    const upload = (headers: Record<string, string>) =>
+      limited.http.post('/api/v1/uploads').set(headers).attach('file', Buffer.from('text'), 'a.txt');
+    for (let i = 0; i < 3; i++) {
+      const { body } = await limited.http.post(KEYS).set(user.auth).send({ name: 'x' }).expect(201);
+      await limited.http.get('/api/v1/users/me').set('X-API-Key', body.key).expect(200);
+      await upload({ 'X-API-Key': body.key }).expect(201);
+    }
+    await upload(user.auth).expect(429);
+    await limited.close();
+  });
+
+  it('is forgotten long after it was revoked', async () => {
+    const [old, recent] = [await create(owner), await create(owner)];
+    const age = (days: number, id: string) =>
+      app.pool.query(`UPDATE api_keys SET revoked_at = now() - $1 * interval '1 day' WHERE id = $2`, [days, id]);
+    await age(91, old.id);
+    await age(89, recent.id);
+    await app.app.get(SessionSweeper).sweep();
+    const { rows } = await app.pool.query('SELECT id FROM api_keys WHERE user_id = $1', [owner.id]);
+    expect(rows).toEqual([{ id: recent.id }]);
   });
 
   it('says its id and its checksum', () => {

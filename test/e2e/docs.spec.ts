@@ -51,6 +51,22 @@ describe('the documents', () => {
     }
   });
 
+  it('name the ways to sign in once each, and API keys where they are taken and nowhere else', async () => {
+    const { body } = await app.http.get('/openapi.json');
+    for (const [path, item] of Object.entries<object>(body.paths)) {
+      for (const [method, operation] of Object.entries(item)) {
+        const access = operation['x-access'];
+        const schemes = [
+          ...(access === 'optional' ? [[]] : []),
+          ...(access === 'public' ? [] : [['password'], ['bearer']]),
+          ...(access === 'optional' || operation['x-scope'] ? [['apiKey']] : []),
+        ];
+        expect([method, path, operation.security.map(Object.keys)]).toEqual([method, path, schemes]);
+      }
+    }
+    expect(body.paths['/api/v1/broadcasting/stream/ticket'].post.security).toEqual([{ password: [] }, { bearer: [] }]);
+  });
+
   it('describe the root dialect in its envelope', async () => {
     const { body } = await app.http.get('/openapi-root.json').expect(200);
     expect(Object.keys(body.paths)).toEqual(expect.arrayContaining(['/auth/login', '/users/me']));

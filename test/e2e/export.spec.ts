@@ -3,6 +3,7 @@ import { readdirSync, readlinkSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { faultsFoundByOthers, HeldAnswer, type ReadArchive, readArchive } from '../support/archives.js';
 import { aSignedInUser, anAdmin, PASSWORD, type SignedIn, signIn } from '../support/builders.js';
+import { createBucket, hasS3Server, startS3Server } from '../support/s3-server.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { MIB, publishedPath, until } from '../support/uploads.js';
 
@@ -161,7 +162,7 @@ describe('GET /users/me/export', () => {
       'user.exported',
     ]);
     const [login, byAdmin, failed] = entries;
-    expect(login).toMatchObject({ actor_id: owner.id, target_type: 'session', ip_address: expect.any(String) });
+    expect(login).toMatchObject({ actor_id: owner.id, target_type: 'user', ip_address: expect.any(String) });
     expect(byAdmin).toEqual({
       id: expect.any(String),
       created_at: expect.stringMatching(ISO),
@@ -269,6 +270,34 @@ describe('GET /users/me/export', () => {
       );
     });
 
+    it('is cut off, for a client that does not read too, when the account is disabled or the session ends', async () => {
+      const admin = await anAdmin(app);
+      const ends = [
+        (owner: SignedIn) =>
+          app.http.patch(`/api/v1/admin/users/${owner.id}`).set(admin.auth).send({ is_active: false }).expect(200),
+        (owner: SignedIn) => app.http.post('/api/v1/auth/logout').set(owner.auth).expect(204),
+      ];
+      for (const end of ends) {
+        const { owner } = await withLargeFiles(3);
+        const held = await hold(owner);
+        await until(() => openFiles().length > 0, 'the first file to be open');
+        await end(owner);
+        await until(() => openFiles().length === 0, 'the file to be closed');
+        expect((await held.read()).isWhole).toBe(false);
+      }
+      expect(app.log.filter((line) => /An export of user .* has failed/.test(line))).toEqual([]);
+    });
+
+    it('sends no further file when the session has ended', async () => {
+      const { owner } = await withLargeFiles(3);
+      const held = await hold(owner);
+      await until(() => openFiles().length > 0, 'the first file to be open');
+      await app.http.post('/api/v1/auth/logout-all').set(owner.auth).expect(204);
+      const { bytes, isWhole } = await held.read();
+      expect(isWhole).toBe(false);
+      expect(bytes.length).toBeLessThan(2 * LARGE);
+    });
+
     it('leaves out a file that is deleted meanwhile, and says so', async () => {
       const { owner, ids } = await withLargeFiles(4);
       const held = await hold(owner);
@@ -314,3 +343,36 @@ describe('GET /users/me/export', () => {
     });
   });
 });
+
+(hasS3Server() ? it : it.skip)(
+  'GET /users/me/export takes the bytes from S3',
+  async () => {
+    const server = await startS3Server();
+    if (!server) throw new Error('there is no S3 server');
+    await createBucket(server, 'exports');
+    const app = await startTestApp({
+      STORAGE_DRIVER: 's3',
+      S3_ENDPOINT: server.endpoint,
+      S3_FORCE_PATH_STYLE: 'true',
+      S3_BUCKET: 'exports',
+      S3_ACCESS_KEY_ID: server.accessKeyId,
+      S3_SECRET_ACCESS_KEY: server.secretAccessKey,
+      ALLOWED_FILE_TYPES: '*',
+    });
+    try {
+      const user = await aSignedInUser(app);
+      const contents = [randomBytes(9 * MIB), Buffer.alloc(0), Buffer.from('text')];
+      for (const [n, bytes] of contents.entries())
+        await app.http.post('/api/v1/uploads').set(user.auth).attach('file', bytes, `${n}.bin`).expect(201);
+      const { body } = await app.http.get(EXPORT).set(user.auth).responseType('blob').expect(200);
+      expect(await faultsFoundByOthers(body as Buffer)).toEqual([]);
+      const { names, entries } = await readArchive(body as Buffer);
+      const sent = names.filter((name) => name.startsWith('files/')).map((name) => entries.get(name)?.bytes);
+      expect(sent.map((bytes, n) => bytes?.equals(contents[n]))).toEqual([true, true, true]);
+    } finally {
+      await app.close();
+      await server.stop();
+    }
+  },
+  180_000,
+);

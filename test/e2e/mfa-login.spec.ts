@@ -85,9 +85,12 @@ describe('signing in with a second factor', () => {
   it('wants either a code or a recovery code', async () => {
     const user = await withFactor();
     const token = await tokenFor(user);
-    for (const body of [{}, { code: '123456', recovery_code: user.recoveryCodes[0] }]) {
+    for (const [body, message] of [
+      [{}, 'either code or recovery_code is required'],
+      [{ code: '123456', recovery_code: user.recoveryCodes[0] }, 'give code or recovery_code, not both'],
+    ] as const) {
       const refused = await verify({ mfa_token: token, ...body }).expect(422);
-      expect(Object.keys(refused.body.field_errors)).toEqual(['code', 'recovery_code']);
+      expect(refused.body.field_errors).toEqual({ code: [message], recovery_code: [message] });
     }
     for (const body of [{ code: null }, { code: 123456 }, { code: ['123456'] }, { recovery_code: {} }])
       await verify({ mfa_token: token, ...body }).expect(422);
@@ -145,11 +148,21 @@ describe('signing in with a second factor', () => {
     expect(rows).toHaveLength(8);
   });
 
-  it('does not take the one for the other, nor those of somebody else', async () => {
+  it('takes a recovery code where the app’s is asked for, and counts no guess for it', async () => {
+    const user = await withFactor();
+    await verify({ mfa_token: await tokenFor(user), code: user.recoveryCodes[0].toUpperCase() }).expect(200);
+    const { rows } = await app.pool.query(
+      `SELECT details->>'reason' AS reason FROM audit_log WHERE actor_id = $1 AND action = 'login.failed'`,
+      [user.id],
+    );
+    expect(rows).toEqual([]);
+    await expectRefused({ mfa_token: await tokenFor(user), code: user.recoveryCodes[0] }, 'wrong_code');
+  });
+
+  it('does not take a code of the app for a recovery code, nor those of somebody else', async () => {
     const [user, other] = [await withFactor(), await withFactor()];
     const token = await tokenFor(user);
     const code = await freshCode(app, user.id, user.secret);
-    await expectRefused({ mfa_token: token, code: user.recoveryCodes[0] }, 'wrong_code');
     await expectRefused({ mfa_token: token, recovery_code: code }, 'wrong_code');
     await expectRefused({ mfa_token: token, recovery_code: other.recoveryCodes[0] }, 'wrong_code');
     await expectRefused({ mfa_token: token, code: await freshCode(app, other.id, other.secret) }, 'wrong_code');
@@ -292,15 +305,16 @@ describe('signing in with a second factor', () => {
        WHERE (actor_id = $1 OR target_id = $1::text) AND (action LIKE 'login.%' OR action = 'mfa.recovery_code_used') ORDER BY id`,
       [user.id],
     );
+    const ofSession = (factor: string) => ({ second_factor: factor, session_id: expect.any(String) });
     expect(rows.slice(-4)).toEqual([
       { action: 'login.failed', actor_id: null, target_type: 'user', details: { reason: 'wrong_code' } },
-      { action: 'login.succeeded', actor_id: user.id, target_type: 'session', details: { second_factor: 'totp' } },
+      { action: 'login.succeeded', actor_id: user.id, target_type: 'user', details: ofSession('totp') },
       { action: 'mfa.recovery_code_used', actor_id: user.id, target_type: 'user', details: {} },
       {
         action: 'login.succeeded',
         actor_id: user.id,
-        target_type: 'session',
-        details: { second_factor: 'recovery_code' },
+        target_type: 'user',
+        details: ofSession('recovery_code'),
       },
     ]);
 

@@ -174,14 +174,15 @@ describe('the second factor of an account', () => {
 
   describe('turning it off and renewing recovery codes', () => {
     it.each([
-      ['a code of the app', (_codes: string[], code: string) => code],
-      ['a recovery code', (codes: string[]) => codes[3].toUpperCase()],
-    ])('is done by password and %s', async (_title, codeFor) => {
+      ['a code of the app', (_codes: string[], code: string) => ({ code })],
+      ['a recovery code', (codes: string[]) => ({ code: codes[3].toUpperCase() })],
+      ['a recovery code in its own field', (codes: string[]) => ({ recovery_code: codes[3] })],
+    ])('is done by password and %s', async (_title, proofFor) => {
       const user = await aSignedInUser(app);
       const { secret, recoveryCodes } = await enableSecondFactor(app, user);
       const renewed = await send('recovery-codes', user, {
         password: PASSWORD,
-        code: codeFor(recoveryCodes, await freshCode(app, user.id, secret)),
+        ...proofFor(recoveryCodes, await freshCode(app, user.id, secret)),
       }).expect(200);
       const codes: string[] = renewed.body.recovery_codes;
       expect(codes).toHaveLength(10);
@@ -190,8 +191,8 @@ describe('the second factor of an account', () => {
       const old = await send('disable', user, { password: PASSWORD, code: recoveryCodes[5] }).expect(400);
       expect(old.body.error_code).toBe('wrong_code');
 
-      const code = codeFor(codes, await freshCode(app, user.id, secret));
-      await send('disable', user, { password: PASSWORD, code }).expect(204, {});
+      const proof = proofFor(codes, await freshCode(app, user.id, secret));
+      await send('disable', user, { password: PASSWORD, ...proof }).expect(204, {});
       expect(await status(user)).toEqual({ enabled: false, required: false, recovery_codes_left: 0 });
       await expectPasswordAlone(user);
       const actions = await audited(user.id);
@@ -220,6 +221,8 @@ describe('the second factor of an account', () => {
         expect((await send(what, user, body).expect(400)).body.error_code).toBe(errorCode);
       }
       await send(what, user, { password: PASSWORD }).expect(422);
+      const both = await send(what, user, { password: PASSWORD, code, recovery_code: recoveryCodes[0] }).expect(422);
+      expect(both.body.field_errors.code).toEqual(['give code or recovery_code, not both']);
       expect(await status(user)).toEqual({ enabled: true, required: false, recovery_codes_left: 10 });
       await send(what, user, { password: PASSWORD, code }).expect(what === 'disable' ? 204 : 200);
     });

@@ -149,6 +149,12 @@ export function goodCalls(app: TestApp, mails: AccountMails, other: TestUser): R
     'PATCH /api/v1/admin/users/{id}': onDisposable({ quota: null }),
     'DELETE /api/v1/admin/users/{id}': onDisposable(),
     'POST /api/v1/admin/users/{id}/revoke-sessions': onDisposable(),
+    'GET /api/v1/admin/users/{id}/sessions': send(() => undefined),
+    'DELETE /api/v1/admin/users/{id}/sessions/{session_id}': async (route, who) => {
+      const user = await disposable();
+      const { body } = await app.http.get('/api/v1/auth/sessions').set(user.auth);
+      return things.call(route, fill(route.path.replace('{session_id}', body.items[0].id), user.id), who?.auth);
+    },
     'DELETE /api/v1/admin/users/{id}/mfa': async (route, who) =>
       things.call(route, fill(route.path, (await withFactor()).user.id), who?.auth),
     'GET /api/v1/admin/uploads': send(() => undefined),

@@ -1,4 +1,7 @@
 import { ConfigurationError, readEnvironment } from '../../src/config/environment.js';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { loadConfig } from '../../src/config/load-config.js';
 
 const SECRET = 'long enough and random: 0123456789abcdef';
@@ -120,4 +123,52 @@ describe('the configuration', () => {
     expect(accessKey.export().toString()).toBe(SECRET);
   });
 
+  describe('DATA_DIR', () => {
+    let folder: string;
+    beforeEach(() => (folder = mkdtempSync(join(tmpdir(), 'gatehouse-config-'))));
+    afterEach(() => rmSync(folder, { recursive: true }));
+    const faultOf = (dataDir: string): string => {
+      try {
+        loadConfig({ DATA_DIR: dataDir });
+        return '';
+      } catch (error) {
+        if (error instanceof ConfigurationError) return error.message;
+        throw error;
+      }
+    };
+
+    it('keeps a secret between starts', () => {
+      const keyOf = () =>
+        loadConfig({ DATA_DIR: join(folder, 'data') })
+          .tokens.accessKey.export()
+          .toString();
+      expect(keyOf()).toBe(keyOf());
+    });
+
+    it.each([
+      ['under a file', 'ENOTDIR', () => join(__filename, 'data')],
+      ['that is a file', 'ENOTDIR', () => __filename],
+      ['that nobody can make', 'ENOENT', () => '/proc/nope/data'],
+      [
+        'whose secret is none that can be read',
+        'EISDIR',
+        () => {
+          mkdirSync(join(folder, 'jwt-secret'));
+          return folder;
+        },
+      ],
+    ])('%s is one line', (_what, code, place) => {
+      const dataDir = place();
+      const fault = faultOf(dataDir);
+      expect(fault.startsWith(`DATA_DIR is ${JSON.stringify(dataDir)}; it takes a folder`)).toBe(true);
+      expect(fault).toContain(code);
+      expect(fault).not.toContain('\n');
+    });
+
+    it('with a secret that is cut short is one line, and does not show it', () => {
+      writeFileSync(join(folder, 'jwt-secret'), 'hush-hush');
+      expect(faultOf(folder)).toMatch(/jwt-secret does not hold a secret; restore it, [^\n]+$/);
+      expect(faultOf(folder)).not.toContain('hush');
+    });
+  });
 });

@@ -22,7 +22,7 @@ export class SessionResponse {
   @ApiProperty({ description: 'Whether it is the session of this request' })
   is_current!: boolean;
 
-  static from(session: Session, currentId: string): SessionResponse {
+  static from(session: Session, currentId: string | null): SessionResponse {
     return {
       id: session.id,
       created_at: session.createdAt.toISOString(),

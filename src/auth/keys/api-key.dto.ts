@@ -8,12 +8,16 @@ import type { ApiKey } from './api-key.entity.js';
 const EXAMPLE_TIME = '2026-01-01T00:00:00.000Z';
 const EXAMPLE_PREFIX = 'gh_02VQ0kXbHk3oX2tqKcPZ9d';
 
+/** Of ISO 8601 the one form that JavaScript reads: no week dates, no basic format. */
+const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
+
 export class CreateApiKeyDto {
   @ApiProperty({ minLength: 1, maxLength: 100, example: 'nightly backup' })
   @Normalised()
   @IsString()
   @TextLength(1, 100)
   @Matches(ONE_LINE, { message: 'name must be one line' })
+  @Matches(/\S/u, { message: 'name must not be empty' })
   name!: string;
 
   @ApiPropertyOptional({
@@ -39,9 +43,7 @@ export class CreateApiKeyDto {
   })
   @Nullable()
   @IsISO8601({ strict: true, strictSeparator: true })
-  @Matches(/T.*(Z|[+-]\d{2}:?\d{2})$/, {
-    message: 'expires_at must be a time with its offset, like 2030-01-01T00:00:00Z',
-  })
+  @Matches(TIME, { message: 'expires_at must be a time with its offset, like 2030-01-01T00:00:00Z' })
   expires_at?: string | null;
 }
 

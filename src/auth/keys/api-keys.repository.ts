@@ -77,6 +77,16 @@ export class ApiKeysRepository {
     await this.rows.update({ userId, revokedAt: IsNull() }, { revokedAt: () => 'now()' });
   }
 
+  /** At most `count` of those that were revoked long ago. Returns how many. */
+  async deleteRevoked(count: number): Promise<number> {
+    const [, affected] = await this.rows.query<[unknown, number]>(
+      `DELETE FROM api_keys WHERE id IN (
+         SELECT id FROM api_keys WHERE revoked_at < now() - interval '90 days' ORDER BY revoked_at LIMIT $1 FOR UPDATE SKIP LOCKED)`,
+      [count],
+    );
+    return affected;
+  }
+
   /** At most once a minute, however often it is asked for. */
   async noteUse(id: string): Promise<void> {
     await this.rows.query(

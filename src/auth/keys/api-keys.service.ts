@@ -7,6 +7,7 @@ import type { AccessClaims } from '../../common/auth/access-claims.js';
 import type { Principal } from '../../common/auth/principal.js';
 import { SCOPES, type Scope } from '../../common/auth/scope.js';
 import { AuditEvent } from '../../common/events/audit-event.js';
+import { CallerActsEvent } from '../../common/events/caller-acts.js';
 import { DomainEvents } from '../../common/events/domain-events.js';
 import type { ClientInfo } from '../../common/http/client-info.js';
 import type { PageWindow } from '../../common/http/page.js';
@@ -30,6 +31,11 @@ export interface NewKey {
   readonly expiresAt?: Date | null;
 }
 
+export interface KnownKey {
+  readonly id: string;
+  readonly ownerId: string;
+}
+
 /** Who a key stands for. */
 export interface KeyHolder {
   readonly claims: AccessClaims;
@@ -39,8 +45,8 @@ export interface KeyHolder {
 @Injectable()
 export class ApiKeysService {
   private readonly logger = new Logger(ApiKeysService.name);
-  /** The ids of keys that were good when they were last shown, by the hash of their secret. */
-  private readonly known = new LRUCache<string, string>({ max: REMEMBERED_MAX });
+  /** Keys that were good when they were last shown, by the hash of their secret. */
+  private readonly known = new LRUCache<string, KnownKey>({ max: REMEMBERED_MAX });
   private readonly noted = new LRUCache<string, true>({ max: REMEMBERED_MAX, ttl: NOTED_EVERY_MS });
   private readonly refused = new LRUCache<string, true>({ max: REMEMBERED_MAX, ttl: NOTED_EVERY_MS });
 
@@ -70,6 +76,7 @@ export class ApiKeysService {
     };
     await this.keys.transaction(async (keys, tx) => {
       await keys.lockOwner(caller.id);
+      await this.events.record(tx, new CallerActsEvent(caller));
       if ((await keys.countOwn(caller.id)) >= KEYS_MAX) throw new TooManyApiKeysError(KEYS_MAX);
       await keys.insert(key);
       const details = { name, scopes: key.scopes, expires_at: expiresAt };
@@ -103,16 +110,16 @@ export class ApiKeysService {
       if (row.is_revoked) await this.tellRefused(row, client);
       return null;
     }
-    this.known.set(parts.secretHash.toString('base64'), row.key_id);
+    this.known.set(parts.secretHash.toString('base64'), { id: row.key_id, ownerId: row.id });
     this.noteUse(row.key_id);
     return this.holderOf(row, client);
   }
 
   /**
-   * The id of a key that was good when it was last shown, without asking the database; `null` for any other. Whose limit a request counts
+   * A key that was good when it was last shown, without asking the database; `null` for any other. Whose limit a request counts
    * against must not be for others to choose.
    */
-  recognise(text: string): string | null {
+  recognise(text: string): KnownKey | null {
     const parts = readApiKey(text);
     return parts && (this.known.get(parts.secretHash.toString('base64')) ?? null);
   }

@@ -28,7 +28,7 @@ export class AccessReclaimService {
 
   /** A second factor that is not the owner's would keep the owner out. */
   async removeSecondFactor(tx: EntityManager, userId: string, origin: Origin): Promise<void> {
-    if (!(await this.secondFactors.removeFor(tx, userId))) return;
+    if (!(await this.secondFactors.removeFor(tx, userId, origin))) return;
     const target = { targetType: 'user', targetId: userId } as const;
     await this.events.record(tx, new AuditEvent('mfa.disabled', { actorId: null, origin, ...target }));
   }

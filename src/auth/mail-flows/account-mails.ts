@@ -59,6 +59,26 @@ export const passwordChangedMail = (product: string, resetUrl: string, origin: s
   action: { label: 'It was not me', url: resetUrl },
 });
 
+export const secondFactorMail = (
+  product: string,
+  isEnabled: boolean,
+  resetUrl: string,
+  origin: string,
+): MailContent => ({
+  subject: `The second factor of your account at ${product} was ${isEnabled ? 'set up' : 'removed'}`,
+  heading: `Your second factor was ${isEnabled ? 'set up' : 'removed'}`,
+  paragraphs: [
+    isEnabled
+      ? `Signing in to the account at ${product} with this address asks for a code of an authenticator app now. ${origin}`
+      : `Signing in to the account at ${product} with this address asks for no code of an authenticator app any more. ${origin}`,
+    'If you know of it, there is nothing to do.',
+    isEnabled
+      ? 'If it was not you, ask for a new password at once, and tell the operator of the server.'
+      : 'If it was not you, ask for a new password at once, set a second factor up again, and look through your API keys.',
+  ],
+  action: { label: 'It was not me', url: resetUrl },
+});
+
 /** @param undoUrl `null` when the account has come back to an earlier address, or is gone */
 export const emailChangedMail = (product: string, undoUrl: string | null, origin: string): MailContent => ({
   subject: `The email address of your account at ${product} was changed`,

@@ -10,7 +10,7 @@ import { AccessReclaimService } from './access-reclaim.service.js';
 import { CHANGE_UNDONE_MAIL } from './account-notices.service.js';
 import type { AccountState } from './account-state.js';
 import { type EmailChange, EmailChangesRepository } from './email-changes.repository.js';
-import { InvalidOneTimeTokenError } from './mail-flows.errors.js';
+import { InvalidUndoTokenError } from './mail-flows.errors.js';
 import { originData } from './mail-origin.js';
 import { hashOf } from './one-time-token.js';
 import { RESET_MAIL } from './password-reset-mails.service.js';
@@ -36,12 +36,12 @@ export class EmailChangeUndoService {
   /**
    * Gives the account back to the address that it had. Whatever opened it is void, and so are changes that came later.
    * @returns whether a new password has to be set
-   * @throws InvalidOneTimeTokenError, EmailTakenError
+   * @throws InvalidUndoTokenError, EmailTakenError
    */
   async undo(token: string, client: ClientInfo): Promise<{ needsPassword: boolean }> {
     const { updated, needsPassword } = await this.changes.transaction(async (changes, tx) => {
       const taken = await changes.take(hashOf(token));
-      if (!taken) throw new InvalidOneTimeTokenError();
+      if (!taken) throw new InvalidUndoTokenError();
       const { change, account } = taken;
       await changes.voidLaterThan(account.id, change.id);
       await changes.prolongUpTo(account.id, change.id);

@@ -30,7 +30,7 @@ export class EmailChangesService {
 
   private async note(event: EmailChangedEvent, tx: EntityManager): Promise<void> {
     const { account, previous, origin } = event;
-    await this.tokens.within(tx).deleteAllOf(account.id);
+    await this.tokens.within(tx).voidAllOf(account.id);
     const id = await this.insert(event, this.changes.within(tx));
     const data = { ...originData(origin), change_id: id };
     await this.mails.queue(tx, { kind: CHANGED_MAIL, email: previous.email, userId: account.id, data });

@@ -1,13 +1,15 @@
-import { Body, Controller, HttpCode, HttpStatus, Post } from '@nestjs/common';
+import { Body, Controller, HttpCode, HttpStatus, Post, Req } from '@nestjs/common';
 import { ApiAcceptedResponse, ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { OptionallyAuthenticated, Public } from '../../common/auth/access.decorator.js';
 import { CurrentUser } from '../../common/auth/current-user.decorator.js';
 import type { Principal } from '../../common/auth/principal.js';
-import { ValidationFailedError } from '../../common/errors/errors.js';
+import { InsufficientScopeError, InvalidCredentialsError, ValidationFailedError } from '../../common/errors/errors.js';
 import { ApiErrors } from '../../common/http/api-errors.decorator.js';
 import { Client, type ClientInfo } from '../../common/http/client-info.js';
 import { MessageResponse } from '../../common/http/message.response.js';
+import type { GatehouseRequest } from '../../common/http/request.js';
 import { CredentialsBody, RateLimit } from '../../common/http/route-settings.decorator.js';
+import { hasCredentials } from '../tokens/access-tokens.js';
 import { ForgotPasswordDto, ResendVerificationDto, ResetPasswordDto, TokenDto } from './dto/mail-flows.dto.js';
 import { EmailChangeUndoService } from './email-change-undo.service.js';
 import { EmailVerificationService } from './email-verification.service.js';
@@ -79,11 +81,13 @@ export class MailFlowsController {
   })
   @ApiBody({ type: ResendVerificationDto, required: false })
   @ApiAcceptedResponse({ type: MessageResponse })
+  @ApiErrors(401, 403)
   async resendVerification(
     @CurrentUser() caller: Principal | undefined,
+    @Req() request: GatehouseRequest,
     @Body() body: ResendVerificationDto,
   ): Promise<MessageResponse> {
-    await this.verifications.resend(body.email ?? caller?.account.email ?? missingEmail());
+    await this.verifications.resend(body.email ?? ownAddress(caller, hasCredentials(request)));
     return MessageResponse.of('If the address is to be verified, a mail with a link is on its way');
   }
 
@@ -104,8 +108,11 @@ export class MailFlowsController {
   }
 }
 
-/** A guest has no address of their own. */
-function missingEmail(): never {
+/** Of somebody who is signed in. Keys do not ask for mails, and a guest has no address of their own. */
+function ownAddress(caller: Principal | undefined, hasTried: boolean): string {
+  if (caller?.apiKey) throw new InsufficientScopeError();
+  if (caller) return caller.account.email;
+  if (hasTried) throw new InvalidCredentialsError();
   const shape = { loc: ['body', 'email'], msg: 'field required', type: 'value_error.missing' };
   throw new ValidationFailedError([shape], { email: [shape.msg] });
 }

@@ -17,9 +17,19 @@ export function newToken(): NewToken {
 /** Of 256 random bits there is nothing to guess, so that a fast hash will do. */
 export const hashOf = (token: string): Buffer => createHash('sha256').update(token).digest();
 
+/** Of an application that keeps its own path in the fragment, as in `#/reset?lang=en`: it reads no other query. */
+const ROUTE_IN_FRAGMENT = /^(#!?\/[^?]*)(?:\?(.*))?$/;
+
 /** @param page from the configuration, never from a request */
-export function linkTo(page: string, { text }: NewToken): string {
+export function linkTo(page: string, { text }: Pick<NewToken, 'text'>): string {
   const url = new URL(page);
-  url.searchParams.set('token', text);
+  const route = ROUTE_IN_FRAGMENT.exec(url.hash);
+  if (route) {
+    const query = new URLSearchParams(route[2]);
+    query.set('token', text);
+    url.hash = `${route[1]}?${query}`;
+  } else {
+    url.searchParams.set('token', text);
+  }
   return url.href;
 }

@@ -42,7 +42,7 @@ export class OneTimeTokensRepository {
     return rows[0] ?? null;
   }
 
-  /** How many the account's address was sent lately, by other mails. */
+  /** How many the account's address was sent lately, by other mails and whatever account it belonged to. */
   async countRecent({
     account,
     purpose,
@@ -50,8 +50,8 @@ export class OneTimeTokensRepository {
   }: Omit<MailedToken, 'hash'>): Promise<{ minute: number; hour: number }> {
     const [row] = await this.database.query<{ minute: string; hour: string }[]>(
       `SELECT count(*) FILTER (WHERE created_at > now() - interval '1 minute') AS minute, count(*) AS hour FROM one_time_tokens
-       WHERE user_id = $1 AND purpose = $2 AND lower(email) = lower($3) AND mail_id <> $4 AND created_at > now() - interval '1 hour'`,
-      [account.id, purpose, account.email, mailId],
+       WHERE lower(email) = lower($1) AND purpose = $2 AND mail_id <> $3 AND created_at > now() - interval '1 hour'`,
+      [account.email, purpose, mailId],
     );
     return { minute: Number(row.minute), hour: Number(row.hour) };
   }
@@ -92,8 +92,12 @@ export class OneTimeTokensRepository {
     return rows[0] ?? null;
   }
 
-  async deleteAllOf(userId: string): Promise<void> {
-    await this.database.query('DELETE FROM one_time_tokens WHERE user_id = $1', [userId]);
+  /** They go on counting for how many mails an address gets. */
+  async voidAllOf(userId: string): Promise<void> {
+    await this.database.query(
+      'UPDATE one_time_tokens SET expires_at = now() WHERE user_id = $1 AND expires_at > now()',
+      [userId],
+    );
   }
 
   async deleteAllFor(userId: string, purpose: TokenPurpose): Promise<void> {

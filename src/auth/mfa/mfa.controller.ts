@@ -10,21 +10,21 @@ import { CredentialsBody, RateLimit } from '../../common/http/route-settings.dec
 import { LoginResponse } from '../dto/token.response.js';
 import { ConfirmMfaDto, MfaProofDto, SetUpMfaDto, VerifyMfaDto } from './dto/mfa.dto.js';
 import { MfaSetupResponse, MfaStatusResponse, RecoveryCodesResponse } from './dto/mfa.response.js';
-import { loginProof } from './login-proof.js';
+import { proofOf } from './given-proof.js';
 import { MfaService } from './mfa.service.js';
-import { eitherProof, totpProof } from './proof.js';
+import { totpProof } from './proof.js';
 import { SecondStepService } from './second-step.service.js';
 
 /** With the least redundancy every URI fits, however long product name and address are; screens do not get scratched. */
 const QR_OPTIONS = { type: 'svg', errorCorrectionLevel: 'L' } as const;
 
 /** As it stands in Swagger UI: one of the two, not both. */
-const VERIFY_EXAMPLES = {
-  code: { value: { mfa_token: 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…', code: '123456' } },
-  recovery_code: {
-    value: { mfa_token: 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…', recovery_code: '7k2fm-0xw9c-tq4rd-n8vhz' },
-  },
-};
+const examplesWith = (rest: object) => ({
+  code: { value: { ...rest, code: '123456' } },
+  recovery_code: { value: { ...rest, recovery_code: '7k2fm-0xw9c-tq4rd-n8vhz' } },
+});
+const PROOF_EXAMPLES = examplesWith({ password: 'SecurePass123!' });
+const VERIFY_EXAMPLES = examplesWith({ mfa_token: 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…' });
 
 /** The second factor: an authenticator app, and recovery codes for when it is lost. */
 @ApiTags('auth')
@@ -78,13 +78,14 @@ export class MfaController {
   @SessionOnly()
   @CredentialsBody()
   @ApiOperation({ summary: 'Make new recovery codes', description: 'Those from before are void.' })
+  @ApiBody({ type: MfaProofDto, examples: PROOF_EXAMPLES })
   @ApiOkResponse({ type: RecoveryCodesResponse })
   @ApiErrors(400, 409)
   async renewRecoveryCodes(
     @CurrentUser() caller: Principal,
     @Body() body: MfaProofDto,
   ): Promise<RecoveryCodesResponse> {
-    return { recovery_codes: await this.mfa.renewRecoveryCodes(caller, body.password, eitherProof(body.code)) };
+    return { recovery_codes: await this.mfa.renewRecoveryCodes(caller, body.password, proofOf(body)) };
   }
 
   @Post('disable')
@@ -92,10 +93,11 @@ export class MfaController {
   @SessionOnly()
   @CredentialsBody()
   @ApiOperation({ summary: 'Turn the second factor off', description: 'The recovery codes are void.' })
+  @ApiBody({ type: MfaProofDto, examples: PROOF_EXAMPLES })
   @ApiNoContentResponse()
   @ApiErrors(400, 409)
   disable(@CurrentUser() caller: Principal, @Body() body: MfaProofDto): Promise<void> {
-    return this.mfa.disable(caller, body.password, eitherProof(body.code));
+    return this.mfa.disable(caller, body.password, proofOf(body));
   }
 
   @Post('verify')
@@ -111,6 +113,6 @@ export class MfaController {
   @ApiOkResponse({ type: LoginResponse })
   @ApiErrors(401, 403)
   async verify(@Client() client: ClientInfo, @Body() body: VerifyMfaDto): Promise<LoginResponse> {
-    return LoginResponse.from(await this.secondStep.verify(body.mfa_token, loginProof(body), client));
+    return LoginResponse.from(await this.secondStep.verify(body.mfa_token, proofOf(body), client));
   }
 }

@@ -2,9 +2,11 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { type Principal, sessionOf } from '../../common/auth/principal.js';
 import { AuditEvent } from '../../common/events/audit-event.js';
+import { CallerActsEvent } from '../../common/events/caller-acts.js';
 import { DomainEvents } from '../../common/events/domain-events.js';
 import { AppConfig } from '../../config/app-config.js';
 import { CredentialsService } from '../../users/credentials.service.js';
+import { NO_ORIGIN } from '../../users/operator-audit.js';
 import { UsersService } from '../../users/users.service.js';
 import { SessionsService } from '../sessions/sessions.service.js';
 import { OwnSecondFactorError, SecondFactorEnabledError, SecondFactorMissingError } from './mfa.errors.js';
@@ -48,7 +50,8 @@ export class MfaService {
   /** Answers with the recovery codes. The caller's session goes on; all others end, as they knew no second factor. */
   confirm(caller: Principal, proof: Proof): Promise<string[]> {
     return this.sessions.transaction(async (tx) => {
-      const codes = await this.factors.confirm(tx, caller.id, proof);
+      const codes = await this.factors.confirm(tx, caller.id, proof, caller.client);
+      await this.events.record(tx, new CallerActsEvent(caller));
       await this.sessions.endOthers(tx, caller.id, sessionOf(caller));
       await this.events.record(tx, AuditEvent.by(caller, 'mfa.enabled', 'user', caller.id));
       return codes;
@@ -67,7 +70,7 @@ export class MfaService {
   /** @throws WrongPasswordError, WrongCodeError, SecondFactorMissingError, AccountLockedError */
   disable(caller: Principal, password: string, proof: Proof): Promise<void> {
     return this.withBoth(caller, password, proof, async (tx) => {
-      await this.factors.removeFor(tx, caller.id);
+      await this.factors.removeFor(tx, caller.id, caller.client);
       await this.events.record(tx, AuditEvent.by(caller, 'mfa.disabled', 'user', caller.id));
     });
   }
@@ -81,7 +84,7 @@ export class MfaService {
     if (admin.id === userId) throw new OwnSecondFactorError();
     await this.users.get(userId);
     await this.sessions.transaction(async (tx) => {
-      if (!(await this.factors.removeFor(tx, userId))) throw new SecondFactorMissingError();
+      if (!(await this.factors.removeFor(tx, userId, NO_ORIGIN))) throw new SecondFactorMissingError();
       await this.sessions.endAllOf(tx, userId);
       await this.events.record(tx, AuditEvent.by(admin, 'mfa.disabled', 'user', userId));
     });
@@ -97,6 +100,7 @@ export class MfaService {
     await this.credentials.confirmPassword(caller.account, password);
     return this.sessions.transaction(async (tx) => {
       await this.factors.confirmOwner(tx, caller.id, proof);
+      await this.events.record(tx, new CallerActsEvent(caller));
       const result = await work(tx);
       if (proof.kind === 'recovery_code')
         await this.events.record(tx, AuditEvent.by(caller, 'mfa.recovery_code_used', 'user', caller.id));

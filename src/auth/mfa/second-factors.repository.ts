@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectEntityManager } from '@nestjs/typeorm';
 import { EntityManager } from 'typeorm';
+import type { Account } from '../../common/auth/principal.js';
 
 export interface StoredFactor {
   readonly secret: Buffer;
@@ -21,8 +22,12 @@ export class SecondFactorsRepository {
   }
 
   /** Until the transaction ends nobody else changes whether and how the user is asked for a code. */
-  async lockOwner(userId: string): Promise<void> {
-    await this.database.query('SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE', [userId]);
+  async lockOwner(userId: string): Promise<Pick<Account, 'id' | 'email'> | null> {
+    const rows = await this.database.query<Pick<Account, 'id' | 'email'>[]>(
+      'SELECT id, email FROM users WHERE id = $1 FOR NO KEY UPDATE',
+      [userId],
+    );
+    return rows[0] ?? null;
   }
 
   async find(userId: string): Promise<StoredFactor | null> {

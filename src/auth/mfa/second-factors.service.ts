@@ -1,8 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { Account } from '../../common/auth/principal.js';
+import { DomainEvents } from '../../common/events/domain-events.js';
+import type { Origin } from '../../common/http/client-info.js';
 import { CredentialsService } from '../../users/credentials.service.js';
 import { SecondFactorEnabledError, SecondFactorMissingError, SetupMissingError, WrongCodeError } from './mfa.errors.js';
+import { SecondFactorChangedEvent } from './mfa.events.js';
 import type { Proof } from './proof.js';
 import { RecoveryCodes } from './recovery-codes.js';
 import { SecondFactorsRepository } from './second-factors.repository.js';
@@ -22,6 +25,7 @@ export class SecondFactorsService {
     private readonly totp: Totp,
     private readonly recoveryCodes: RecoveryCodes,
     private readonly credentials: CredentialsService,
+    private readonly events: DomainEvents,
   ) {}
 
   /** It counts for nothing until it is confirmed; beginning again replaces it. @throws SecondFactorEnabledError */
@@ -35,16 +39,18 @@ export class SecondFactorsService {
    * A code shows that the app has the secret. Answers with the recovery codes.
    * @throws SetupMissingError, SecondFactorEnabledError, WrongCodeError, AccountLockedError
    */
-  async confirm(tx: EntityManager, userId: string, { code }: Proof): Promise<string[]> {
+  async confirm(tx: EntityManager, userId: string, { code }: Proof, origin: Origin): Promise<string[]> {
     const factors = this.factors.within(tx);
-    await factors.lockOwner(userId);
+    const owner = await factors.lockOwner(userId);
     const factor = await factors.find(userId);
     if (!factor) throw new SetupMissingError();
     if (factor.isConfirmed) throw new SecondFactorEnabledError();
     const step = this.totp.stepOf(code, factor.secret, userId, factor.now);
     if (!(await this.credentials.guard(userId, async () => step !== null)) || step === null) throw new WrongCodeError();
     await factors.confirm(userId, step);
-    return this.renewRecoveryCodes(tx, userId);
+    const codes = await this.renewRecoveryCodes(tx, userId);
+    if (owner) await this.events.record(tx, new SecondFactorChangedEvent(owner, true, origin));
+    return codes;
   }
 
   /** Whether the proof is good. If it is it is used up, together with what the transaction is for. @throws AccountLockedError */
@@ -80,11 +86,14 @@ export class SecondFactorsService {
   /**
    * Whatever the user has set up or begun to; nobody's word is asked. Whether there was a second factor that signing in asked for. The
    * sessions and the entry in the audit log are the caller's to see to.
+   * @param origin what the owner may be told of it
    */
-  async removeFor(tx: EntityManager, userId: string): Promise<boolean> {
+  async removeFor(tx: EntityManager, userId: string, origin: Origin): Promise<boolean> {
     const factors = this.factors.within(tx);
-    await factors.lockOwner(userId);
-    return factors.remove(userId);
+    const owner = await factors.lockOwner(userId);
+    if (!(await factors.remove(userId))) return false;
+    if (owner) await this.events.record(tx, new SecondFactorChangedEvent(owner, false, origin));
+    return true;
   }
 
   private async takeTotp(factors: SecondFactorsRepository, userId: string, code: string): Promise<boolean> {

@@ -121,8 +121,8 @@ export class SessionsService {
   }
 
   /** What the holders of these sessions and API keys act as, for those that are alive. */
-  async rolesOf(ids: readonly string[]): Promise<Map<string, Role>> {
-    const live = await this.sessions.findLive(ids);
+  async rolesOf(ids: readonly string[], tx?: EntityManager): Promise<Map<string, Role>> {
+    const live = await (tx ? this.sessions.within(tx) : this.sessions).findLive(ids);
     return new Map(live.map((credential) => [credential.id, this.access.roleOf(credential, credential.scopes)]));
   }
 
@@ -131,11 +131,21 @@ export class SessionsService {
     if (!(await this.endIfAlive(caller, sessionId))) throw new SessionNotFoundError();
   }
 
+  /** One of another user's. @throws SessionNotFoundError for a session that is not of this user too */
+  async endOf(userId: string, caller: Principal, sessionId: string): Promise<void> {
+    if (!(await this.endOwned(userId, caller, sessionId))) throw new SessionNotFoundError();
+  }
+
   /** Ends a session that may be over already. */
   endIfAlive(caller: Principal, sessionId: string): Promise<boolean> {
+    return this.endOwned(caller.id, caller, sessionId);
+  }
+
+  private endOwned(userId: string, caller: Principal, sessionId: string): Promise<boolean> {
+    const details = userId === caller.id ? {} : { user_id: userId };
     return this.sessions.transaction(async (tx) => {
-      const isEnded = await this.sessions.within(tx).deleteOwn(sessionId, caller.id);
-      if (isEnded) await this.events.record(tx, AuditEvent.by(caller, 'session.ended', 'session', sessionId));
+      const isEnded = await this.sessions.within(tx).deleteOwn(sessionId, userId);
+      if (isEnded) await this.events.record(tx, AuditEvent.by(caller, 'session.ended', 'session', sessionId, details));
       return isEnded;
     });
   }

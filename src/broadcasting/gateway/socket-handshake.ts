@@ -5,7 +5,12 @@ import type { Socket } from 'socket.io';
 import { CallerIdentityService } from '../../auth/caller-identity.service.js';
 import type { AccessClaims } from '../../common/auth/access-claims.js';
 import type { Principal } from '../../common/auth/principal.js';
-import { InvalidCredentialsError, NotAuthenticatedError, TooManyRequestsError } from '../../common/errors/errors.js';
+import {
+  InsufficientScopeError,
+  InvalidCredentialsError,
+  NotAuthenticatedError,
+  TooManyRequestsError,
+} from '../../common/errors/errors.js';
 import { type ClientInfo, userAgentOf } from '../../common/http/client-info.js';
 import { FixedWindowCounter, retryAfterSeconds } from '../../common/limits/fixed-window.js';
 import { AppConfig } from '../../config/app-config.js';
@@ -46,14 +51,16 @@ export class SocketHandshake {
     Object.assign(socket.data as object, data);
   }
 
-  /** What an open socket's user shows next, of whatever session. @throws InvalidCredentialsError */
+  /** What an open socket's user shows next, of whatever session. @throws InvalidCredentialsError, InsufficientScopeError */
   async renew(
-    { id, client }: Principal,
+    present: Principal,
     token: string,
   ): Promise<{ accessClaims: AccessClaims; principal: Principal; mark: number }> {
     const mark = this.accessChanges.mark();
-    const identity = await this.identify(token, client);
-    if (identity?.principal.id !== id) throw new InvalidCredentialsError();
+    const identity = await this.identify(token, present.client);
+    if (identity?.principal.id !== present.id) throw new InvalidCredentialsError();
+    // What is subscribed to would go on.
+    if (mayRead(present) && !mayRead(identity.principal)) throw new InsufficientScopeError();
     return { ...identity, mark };
   }
 
@@ -73,6 +80,8 @@ export class SocketHandshake {
       throw new TooManyRequestsError('Too many requests. Please try again later.', retryAfterSeconds(standing));
   }
 }
+
+const mayRead = ({ apiKey }: Principal): boolean => !apiKey || apiKey.scopes.has('broadcast:read');
 
 function clientOf({ handshake }: Socket, ipAddress: string): ClientInfo {
   return { ipAddress, userAgent: userAgentOf(handshake.headers), requestId: null };

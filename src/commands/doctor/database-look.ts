@@ -5,6 +5,7 @@ import type { AppConfig } from '../../config/app-config.js';
 import { type Connection, dataSourceOptions } from '../../database/connection.js';
 import { findRunningPostgres, startEmbeddedPostgres } from '../../database/embedded/embedded-postgres.js';
 import { openHomeDirectory } from '../../database/embedded/home-directory.js';
+import { isClearUrl, UNCLEAR_URL } from './redaction.js';
 
 /** The database as it is: nothing is migrated, and none is made where there is none. */
 export type DatabaseLook =
@@ -25,7 +26,7 @@ export async function lookAtDatabase(config: AppConfig): Promise<DatabaseLook> {
       const database = await connect({ url: config.database.url });
       return { kind: 'reached', database, place, close: () => database.destroy() };
     } catch (error) {
-      return { kind: 'away', place, error };
+      return { kind: 'away', place, error: isClearUrl(config.database.url) ? error : new Error(UNCLEAR_URL) };
     }
   }
   const directory = join(config.dataDir, 'postgres');
@@ -66,6 +67,7 @@ async function connect(connection: Connection): Promise<DataSource> {
 
 /** Host and database of a URL, and whoever signs in. */
 function placeOf(text: string): string {
+  if (!isClearUrl(text)) return 'PostgreSQL of DATABASE_URL';
   const url = new URL(text);
   const host = url.searchParams.get('host') ?? url.host;
   return `PostgreSQL at ${host}${url.pathname}${url.username && `, as ${decodeURIComponent(url.username)}`}`;

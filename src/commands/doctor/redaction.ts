@@ -15,6 +15,15 @@ export function redactor(source: Source): (text: string) => string {
   return (text) => secrets.reduce((shown, secret) => shown.replaceAll(secret, '***'), text);
 }
 
+/** `scheme://user:password@host/name?query`, with none of the characters that part these within one of them. */
+const CLEAR_URL = /^[a-z+]+:\/\/([^@/?#]*@)?[^@/?#]*(\/[^@/?#]*)?(\?[^@#]*)?$/i;
+
+/** Whether what stands for the host cannot be a part of a password that was not escaped. */
+export const isClearUrl = (url: string): boolean => CLEAR_URL.test(url);
+
+/** In place of an error, which may tell a part of the password as a host or a name. */
+export const UNCLEAR_URL = 'one of @ / ? # is in it where it parts nothing; in user and password write %40 %2F %3F %23';
+
 function partsOf(value: string): string[] {
   const [, written] = /^[a-z]+:\/\/[^/@]*:([^/@]+)@/.exec(value) ?? [];
   if (!written) return [value];

@@ -9,6 +9,7 @@ import { type Finding, ok, problem, reasonOf, skipped, warning } from './check.j
 import type { DatabaseLook } from './database-look.js';
 import { compareMigrations } from './database-checks.js';
 import { lookAtFolder } from './places.js';
+import { isClearUrl, UNCLEAR_URL } from './redaction.js';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 /** Streams, by which servers tell each other, came with version 5. */
@@ -17,7 +18,7 @@ const WAITING_SECONDS = 600;
 
 export async function checkRedis({ broadcasting: { redisUrl } }: AppConfig): Promise<Finding> {
   if (!redisUrl) return ok('not used: nodes tell each other by the database');
-  const place = `Redis at ${new URL(redisUrl).host}`;
+  const place = isClearUrl(redisUrl) ? `Redis at ${new URL(redisUrl).host}` : 'Redis of REDIS_URL';
   const client = createClient({
     url: redisUrl,
     socket: { reconnectStrategy: false, connectTimeout: CONNECT_TIMEOUT_MS },
@@ -31,7 +32,7 @@ export async function checkRedis({ broadcasting: { redisUrl } }: AppConfig): Pro
     return parseInt(version) < REDIS_OLDEST ? problem(summary, `Use Redis ${REDIS_OLDEST} or later.`) : ok(summary);
   } catch (error) {
     return problem(
-      `${place} is not reached: ${reasonOf(error)}`,
+      `${place} is not reached: ${isClearUrl(redisUrl) ? reasonOf(error) : UNCLEAR_URL}`,
       'Start it, and check host, port, user and password in REDIS_URL; or unset that, and nodes use the database.',
     );
   } finally {
@@ -46,14 +47,14 @@ export async function checkMail(config: AppConfig, isProduction: boolean): Promi
 }
 
 async function checkSmtp(mail: AppConfig['mail'], url: string): Promise<Finding> {
-  const place = `mail server ${new URL(url).host}`;
+  const place = isClearUrl(url) ? `mail server ${new URL(url).host}` : 'mail server of SMTP_URL';
   const transport = new SmtpTransport(mail, url, MAILS_AT_ONCE);
   try {
     await transport.verify();
     return ok(`${place} takes mails from ${mail.from}`);
   } catch (error) {
     return problem(
-      `${place} takes no mails: ${reasonOf(error)}`,
+      `${place} takes no mails: ${isClearUrl(url) ? reasonOf(error) : UNCLEAR_URL}`,
       'Check SMTP_URL: smtps:// for TLS from the start (465), smtp:// else (587), user and password.',
     );
   } finally {

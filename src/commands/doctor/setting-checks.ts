@@ -106,6 +106,13 @@ export function checkProduction({ source, config }: Settings): Finding[] {
     findings.push(
       warning('PUBLIC_URL is not set', 'Links in mails lead to localhost: set it to the address that users know.'),
     );
+  if (isProduction(source) && config.http.publicUrl?.startsWith('http:'))
+    findings.push(
+      warning(
+        'PUBLIC_URL begins with http://',
+        'Passwords and tokens would travel for everybody to read: let a proxy end TLS, and name the https:// address.',
+      ),
+    );
   return findings.length > 0 ? findings : [ok('as a public server needs them')];
 }
 

@@ -84,6 +84,9 @@ async function isOfAnother(storage: BlobStorage, database: DataSource): Promise<
 
 /** Of the disk that DATA_DIR is on: embedded database, files, or parts of files on their way. */
 export async function checkDisk({ dataDir }: AppConfig): Promise<Finding> {
+  const { fault } = await lookAtFolder(dataDir);
+  if (fault)
+    return problem(`DATA_DIR: ${fault}`, 'Name another in DATA_DIR, or let this one belong to the user of the server.');
   const { bsize, bavail } = await statOfExisting(dataDir);
   const free = Number(bsize) * Number(bavail);
   const summary = `${readable(free)} free for ${dataDir}`;

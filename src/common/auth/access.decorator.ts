@@ -1,6 +1,6 @@
 import { applyDecorators, type ExecutionContext, SetMetadata } from '@nestjs/common';
 import type { Reflector } from '@nestjs/core';
-import { ApiBearerAuth, ApiExtension, ApiOAuth2, ApiSecurity } from '@nestjs/swagger';
+import { ApiExtension } from '@nestjs/swagger';
 import type { Role } from './role.js';
 import type { Scope } from './scope.js';
 
@@ -31,12 +31,6 @@ export const policyOf = (reflector: Reflector, context: ExecutionContext): Acces
 
 const policy = (access: AccessPolicy) => SetMetadata(ACCESS_POLICY, access);
 
-const needsSession = () =>
-  applyDecorators(ApiOAuth2([], SECURITY_SCHEMES.password), ApiBearerAuth(SECURITY_SCHEMES.bearer));
-
-const takesKey = (scope: Scope | 'any') =>
-  applyDecorators(needsSession(), ApiSecurity(SECURITY_SCHEMES.apiKey), ApiExtension(SCOPE_EXTENSION, scope));
-
 export const Public = () => applyDecorators(policy({ kind: 'public' }), ApiExtension(ACCESS_EXTENSION, 'public'));
 
 export const OptionallyAuthenticated = () =>
@@ -47,7 +41,7 @@ export const Authenticated = (scope: Scope | 'any') =>
   applyDecorators(
     policy({ kind: 'authenticated', scope }),
     ApiExtension(ACCESS_EXTENSION, 'authenticated'),
-    takesKey(scope),
+    ApiExtension(SCOPE_EXTENSION, scope),
   );
 
 /**
@@ -58,8 +52,11 @@ export const SessionOnly = (...roles: Role[]) =>
   applyDecorators(
     policy(roles.length ? { kind: 'roles', roles, takesKeys: false } : { kind: 'authenticated', scope: null }),
     ApiExtension(ACCESS_EXTENSION, roles.join(',') || 'authenticated'),
-    needsSession(),
   );
 
 export const Roles = (...roles: Role[]) =>
-  applyDecorators(policy({ kind: 'roles', roles, takesKeys: true }), ApiExtension(ACCESS_EXTENSION, roles.join(',')), takesKey('admin'));
+  applyDecorators(
+    policy({ kind: 'roles', roles, takesKeys: true }),
+    ApiExtension(ACCESS_EXTENSION, roles.join(',')),
+    ApiExtension(SCOPE_EXTENSION, 'admin'),
+  );

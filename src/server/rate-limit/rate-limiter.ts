@@ -74,14 +74,16 @@ export class RateLimiter {
   private countsOf(request: GatehouseRequest): Count[] {
     const group = request.routeOptions.config.rateLimit;
     if (group === 'credentials' || group === 'anonymous') return [{ throttler: group, key: addressKey(request) }];
-    const user = this.callers.countedFor(request);
-    if (!user) return [{ throttler: 'anonymous', key: addressKey(request) }];
-    if (group === 'admin') return [{ throttler: 'admin', key: user }];
+    const payer = this.callers.countedFor(request);
+    if (!payer) return [{ throttler: 'anonymous', key: addressKey(request) }];
+    const { bucket, userId } = payer;
+    if (group === 'admin') return [{ throttler: 'admin', key: bucket }];
     const general: Count[] = [
-      { throttler: 'user', key: user },
-      { throttler: 'userHourly', key: user },
+      { throttler: 'user', key: bucket },
+      { throttler: 'userHourly', key: bucket },
     ];
-    return group === 'uploads' ? [{ throttler: 'uploads', key: user }, ...general] : general;
+    // Files are the user's, by whatever key they come.
+    return group === 'uploads' ? [{ throttler: 'uploads', key: userId }, ...general] : general;
   }
 
   /** Stops at the first limit that is exceeded, so that refused requests do not use up the longer windows. */

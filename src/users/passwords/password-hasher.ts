@@ -47,9 +47,13 @@ export class PasswordHasher implements OnApplicationShutdown {
     return this.run<string>({ text: prehash(password), cost: this.config.accounts.bcryptCost });
   }
 
-  /** @throws ServiceUnavailableError when too many wait */
+  /**
+   * A password that is wrong takes as long with a hash of an older, lower cost as with one of the configured cost: otherwise the time would tell
+   * accounts that nobody has signed in to since from names that nobody has.
+   * @throws ServiceUnavailableError when too many wait
+   */
   matches(password: string, hash: string): Promise<boolean> {
-    return this.run<boolean>({ text: prehash(password), hash });
+    return this.run<boolean>({ text: prehash(password), hash, decoys: this.decoysFor(hash) });
   }
 
   /** Takes as long as `matches()` and finds nothing: for an account that does not exist. */
@@ -60,7 +64,7 @@ export class PasswordHasher implements OnApplicationShutdown {
 
   /** Well-formed and of the configured cost, but the hash of nothing: no password is right, and being told so takes as long as ever. */
   unusable(): string {
-    return bcrypt.genSaltSync(this.config.accounts.bcryptCost) + '.'.repeat(31);
+    return decoyOf(this.config.accounts.bcryptCost);
   }
 
   /** Whether the hash was made at another cost than the one configured now. */
@@ -68,7 +72,13 @@ export class PasswordHasher implements OnApplicationShutdown {
     return bcrypt.getRounds(hash) !== this.config.accounts.bcryptCost;
   }
 
-  private async run<Result>(task: { text: string } & ({ cost: number } | { hash: string })): Promise<Result> {
+  /** Each cost is twice the work of the one below: 2^s + (2^s + … + 2^(c-1)) = 2^c. */
+  private decoysFor(hash: string): string[] {
+    const cost = bcrypt.getRounds(hash);
+    return Array.from({ length: Math.max(0, this.config.accounts.bcryptCost - cost) }, (_, at) => decoyOf(cost + at));
+  }
+
+  private async run<Result>(task: { text: string } & ({ cost: number } | { hash: string; decoys: string[] })): Promise<Result> {
     try {
       return (await this.workers.run(task)) as Result;
     } catch (error) {
@@ -79,6 +89,9 @@ export class PasswordHasher implements OnApplicationShutdown {
     }
   }
 }
+
+/** Well-formed, and the hash of nothing. */
+const decoyOf = (cost: number) => bcrypt.genSaltSync(cost) + '.'.repeat(31);
 
 const prehash = (password: string) =>
   createHmac('sha256', PREHASH_LABEL).update(password.normalize('NFC')).digest('base64');

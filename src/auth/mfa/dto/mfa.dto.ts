@@ -14,19 +14,13 @@ export class ConfirmMfaDto {
   code!: string;
 }
 
-export class MfaProofDto {
-  @SecretField()
-  password!: string;
-
-  @SecretField({ ...CODE, description: 'A code of the authenticator app, or a recovery code' })
-  code!: string;
-}
-
-export class VerifyMfaDto {
-  @SecretField({ format: undefined, example: 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…', description: 'From the login' })
-  mfa_token!: string;
-
-  @ApiPropertyOptional({ type: String, example: '123456', description: 'A code of the authenticator app' })
+/** One of the two, not both: `proofOf` says so, as no decorator of a single field can. */
+export class SecondProofDto {
+  @ApiPropertyOptional({
+    type: String,
+    example: '123456',
+    description: 'A code of the authenticator app; a recovery code is taken too',
+  })
   @Optional()
   @IsString()
   code?: string;
@@ -39,4 +33,14 @@ export class VerifyMfaDto {
   @Optional()
   @IsString()
   recovery_code?: string;
+}
+
+export class MfaProofDto extends SecondProofDto {
+  @SecretField()
+  password!: string;
+}
+
+export class VerifyMfaDto extends SecondProofDto {
+  @SecretField({ format: undefined, example: 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9…', description: 'From the login' })
+  mfa_token!: string;
 }
