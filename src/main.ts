@@ -7,6 +7,7 @@ import { announceAdmin, announceStart } from './server/announcements.js';
 import { listen } from './server/http-server.js';
 import { createLogger, PinoLogger } from './server/logging/pino-logger.js';
 import { Shutdown } from './server/shutdown.js';
+import { MailSender } from './mail/mail-sender.js';
 import { Reconciler } from './uploads/upkeep/reconciler.js';
 import { FirstAdminService } from './users/first-admin.service.js';
 
@@ -28,5 +29,6 @@ export async function start(): Promise<void> {
   await listen(app, config);
   app.get(Reconciler).start();
   app.get(NodeService).start();
+  app.get(MailSender).start();
   announceStart((app.getHttpServer().address() as AddressInfo).port, config, database);
 }

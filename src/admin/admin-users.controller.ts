@@ -4,6 +4,7 @@ import { Roles } from '../common/auth/access.decorator.js';
 import { CurrentUser } from '../common/auth/current-user.decorator.js';
 import type { Principal } from '../common/auth/principal.js';
 import { ApiErrors } from '../common/http/api-errors.decorator.js';
+import { NoBody } from '../common/http/no-body.decorator.js';
 import { PageOf, toPage, type Page } from '../common/http/page.js';
 import { RateLimit } from '../common/http/route-settings.decorator.js';
 import { IdPipe } from '../common/validation/id.pipe.js';
@@ -90,6 +91,7 @@ export class AdminUsersController {
   }
 
   @Post(':id/revoke-sessions')
+  @NoBody()
   @HttpCode(HttpStatus.NO_CONTENT)
   @ApiOperation({ summary: 'Sign a user out everywhere', description: 'API keys stay.' })
   @ApiNoContentResponse()

@@ -66,9 +66,4 @@ export class AccessService {
     if (scopes && !scopes.includes('admin')) return 'user';
     return this.config.secondFactor.isRequiredForAdmins && !hasSecondFactor ? 'user' : role;
   }
-
-  /** Whether nothing but the second factor is missing for the account's role. */
-  awaitsSecondFactor({ account, role, apiKey }: Principal): boolean {
-    return account.role === 'admin' && role === 'user' && (!apiKey || apiKey.scopes.has('admin'));
-  }
 }

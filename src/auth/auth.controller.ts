@@ -15,6 +15,7 @@ import { type Principal, sessionOf } from '../common/auth/principal.js';
 import { ApiErrors } from '../common/http/api-errors.decorator.js';
 import { Client, type ClientInfo } from '../common/http/client-info.js';
 import { MessageResponse } from '../common/http/message.response.js';
+import { NoBody } from '../common/http/no-body.decorator.js';
 import { PageOf, PageQuery, toPage, type Page } from '../common/http/page.js';
 import { CredentialsBody, RateLimit } from '../common/http/route-settings.decorator.js';
 import { IdPipe } from '../common/validation/id.pipe.js';
@@ -92,6 +93,7 @@ export class AuthController {
   }
 
   @Post('auth/logout-all')
+  @NoBody()
   @HttpCode(HttpStatus.NO_CONTENT)
   @SessionOnly()
   @ApiOperation({ summary: 'Sign out everywhere' })

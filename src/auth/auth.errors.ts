@@ -1,5 +1,4 @@
 import { AppError } from '../common/errors/app-error.js';
-import { ForbiddenError } from '../common/errors/errors.js';
 
 /** Unknown name and wrong password alike. */
 export class LoginFailedError extends AppError {
@@ -24,12 +23,5 @@ export class InvalidRefreshTokenError extends AppError {
 export class SessionNotFoundError extends AppError {
   constructor() {
     super('not_found', 'session_not_found', 'Session not found');
-  }
-}
-
-/** The settings ask administrators for a second factor, and this one has none yet. */
-export class SecondFactorRequiredError extends ForbiddenError {
-  constructor() {
-    super('Administrators need a second factor here; set it up with POST /api/v1/auth/mfa/setup', 'mfa_setup_required');
   }
 }

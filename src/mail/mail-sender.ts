@@ -1,10 +1,4 @@
-import {
-  type BeforeApplicationShutdown,
-  Injectable,
-  Logger,
-  type OnApplicationBootstrap,
-  type OnApplicationShutdown,
-} from '@nestjs/common';
+import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { withTimeout } from '../common/limits/with-timeout.js';
 import { Outage } from '../common/logging/outage.js';
 import { DatabaseListener } from '../database/database-listener.js';
@@ -25,7 +19,7 @@ const SETTLE_MS = 2_000;
 
 /** This node's part in sending what is queued. Any number of nodes take from the queue; each mail is with one of them. */
 @Injectable()
-export class MailSender implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown {
+export class MailSender implements BeforeApplicationShutdown, OnApplicationShutdown {
   private readonly logger = new Logger(MailSender.name);
   private readonly outage = new Outage(this.logger, {
     begin: 'The queue of mails could not be read, trying again',
@@ -47,7 +41,8 @@ export class MailSender implements OnApplicationBootstrap, BeforeApplicationShut
     listener.onResync(() => this.wake());
   }
 
-  onApplicationBootstrap(): void {
+  /** Sending is a server's work: a command is gone before a mail server has answered. */
+  start(): void {
     this.timer = setInterval(() => void this.poll(), EVERY_MS).unref();
     void this.poll();
   }
@@ -79,6 +74,7 @@ export class MailSender implements OnApplicationBootstrap, BeforeApplicationShut
   }
 
   private wake(): void {
+    if (!this.timer) return;
     this.isWokenAgain = true;
     this.filling ??= this.fill().finally(() => {
       this.filling = null;
@@ -104,11 +100,11 @@ export class MailSender implements OnApplicationBootstrap, BeforeApplicationShut
     while (this.underWay.size < MAILS_AT_ONCE && !this.stopping.signal.aborted) {
       const claimed = await this.mails.claim(MAILS_AT_ONCE - this.underWay.size);
       if (claimed.length === 0) return;
-      for (const mail of claimed) this.start(mail);
+      for (const mail of claimed) this.send(mail);
     }
   }
 
-  private start(mail: ClaimedMail): void {
+  private send(mail: ClaimedMail): void {
     const attempt = this.delivery.attempt(mail, this.stopping.signal).finally(() => {
       this.underWay.delete(attempt);
       this.wake();

@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
-import type { Account, Principal } from '../common/auth/principal.js';
+import { type Account, awaitsSecondFactor, type Principal } from '../common/auth/principal.js';
 import type { Role } from '../common/auth/role.js';
-import { ForbiddenError, InsufficientScopeError } from '../common/errors/errors.js';
+import { ForbiddenError, InsufficientScopeError, SecondFactorRequiredError } from '../common/errors/errors.js';
 import { PasswordsDifferError, WeakPasswordError } from '../common/errors/rule-error.js';
 import { AuditEvent } from '../common/events/audit-event.js';
 import { CallerActsEvent } from '../common/events/caller-acts.js';
@@ -56,9 +56,7 @@ export class UsersService {
 
   /** Creates an account for anybody while registration is open, and for an admin always. Only an admin makes an admin. */
   async register(account: NewAccount, caller: Principal | undefined, client: ClientInfo): Promise<Account> {
-    const isAdmin = caller?.role === 'admin';
-    if (!this.config.accounts.isRegistrationOpen && !isAdmin) throw new RegistrationClosedError();
-    if (account.role === 'admin' && !isAdmin) throw new AdminOnlyAccountError();
+    if (caller?.role !== 'admin') this.refuseWhatIsForAdmins(account.role, caller);
     const username = account.username ?? usernameFrom(account.email);
     const broken = brokenPasswordRules(account.password, { email: account.email, username });
     if (broken.length > 0) throw new WeakPasswordError('password', broken);
@@ -70,6 +68,13 @@ export class UsersService {
       : new AuditEvent('user.registered', { actorId: null, origin: client, targetType: 'user', targetId: user.id });
     await this.insert(user, account.username === undefined, audit);
     return user;
+  }
+
+  private refuseWhatIsForAdmins(role: Role, caller: Principal | undefined): void {
+    const isOpen = this.config.accounts.isRegistrationOpen;
+    if (isOpen && role !== 'admin') return;
+    if (caller && awaitsSecondFactor(caller)) throw new SecondFactorRequiredError();
+    throw isOpen ? new AdminOnlyAccountError() : new RegistrationClosedError();
   }
 
   async get(id: string): Promise<Account> {

@@ -349,6 +349,11 @@ describe('beside a running server', () => {
       expect((await login('two_factors', passwordIn(kept)).expect(200)).body).toMatchObject({ mfa_required: true });
       const removed = await run(['admin:reset-password', 'two_factors', '--remove-mfa']);
       expect(removed.stdout).toContain('Its second factor was removed.');
+      await until(
+        () =>
+          mails().some((mail) => mail.includes(user.email) && /Subject: The second factor .*\s.*removed/.test(mail)),
+        'the mail',
+      );
       expect((await login('two_factors', passwordIn(removed)).expect(200)).body).toHaveProperty('access_token');
       const [entry] = await audited('mfa.disabled', user.id);
       expect(entry).toMatchObject({ actor_id: null, details: { by: 'command line' } });

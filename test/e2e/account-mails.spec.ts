@@ -3,6 +3,8 @@ import { AccountMails, AUTH, INVALID, NEW_PASSWORD, someEmail } from '../support
 import { aSignedInUser, anAdmin, aUser, PASSWORD, signIn, type TestUser } from '../support/builders.js';
 import {
   ageTokens,
+  FACTOR_DISABLED,
+  FACTOR_ENABLED,
   Mailboxes,
   PASSWORD_CHANGED,
   PUBLIC_URL,
@@ -11,6 +13,7 @@ import {
   settle,
   VERIFY,
 } from '../support/mailboxes.js';
+import { enableSecondFactor } from '../support/second-factor.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 import { until } from '../support/uploads.js';
 
@@ -66,6 +69,43 @@ describe('mails of accounts', () => {
     expect((await mailboxes.last(app, email, RESET)).text).toMatch(
       /from the address\s127\.0\.0\.1,\swith\sFirefox\son\sLinux/,
     );
+  });
+
+  describe('about the second factor', () => {
+    const about = async ({ email }: TestUser, what: RegExp) =>
+      (await mailboxes.last(app, email, what)).text.replace(/\s+/g, ' ');
+
+    it('tell the owner that it was set up, and that it was removed', async () => {
+      const user = await aSignedInUser(app);
+      const { recoveryCodes } = await enableSecondFactor(app, user);
+      expect(await about(user, FACTOR_ENABLED)).toMatch(/asks for a code .* from the address 127\.0\.0\.1, with/);
+      const proof = { password: PASSWORD, code: recoveryCodes[0] };
+      await mails.post('mfa/disable', proof, user.auth);
+      expect(await about(user, FACTOR_DISABLED)).toMatch(/asks for no code .* from the address 127\.0\.0\.1, with/);
+      expect(await mails.countMails(user, FACTOR_DISABLED)).toBe(1);
+    });
+
+    it('tell of an admin’s doing, and not where the admin was', async () => {
+      const [admin, user] = [await anAdmin(app), await aSignedInUser(app)];
+      await enableSecondFactor(app, user);
+      await app.http.delete(`/api/v1/admin/users/${user.id}/mfa`).set(admin.auth).expect(204);
+      expect(await about(user, FACTOR_DISABLED)).not.toMatch(/127\.0\.0\.1|unknown program/);
+      expect(await mailboxes.of(app, admin.email)).toEqual([]);
+    });
+
+    it('tell of a reset that removed it', async () => {
+      const user = await aSignedInUser(app);
+      await enableSecondFactor(app, user);
+      await reset(await mails.resetToken(user));
+      expect(await mails.countMails(user, FACTOR_DISABLED)).toBe(1);
+    });
+
+    it('are none where there was none', async () => {
+      const user = await aSignedInUser(app);
+      await mails.post('mfa/setup', { password: PASSWORD }, user.auth);
+      await reset(await mails.resetToken(user));
+      expect(await mails.countMails(user, /second factor/)).toBe(0);
+    });
   });
 
   describe('POST /auth/verify-email', () => {
@@ -163,6 +203,20 @@ describe('mails of accounts', () => {
       expect(await mails.countMails(user, VERIFY)).toBe(6);
     });
 
+    it('counts the mails of an address, whatever account has it and whatever becomes of that', async () => {
+      const email = someEmail();
+      for (let i = 0; i < 3; i++) {
+        await app.http.post(`${AUTH}/register`).send({ email, password: PASSWORD }).expect(201);
+        expect(await mails.countMails({ email }, VERIFY)).toBe(1);
+        const { auth } = await signIn(app, { id: '', username: '', email, password: PASSWORD });
+        const change = { current_password: PASSWORD, new_password: NEW_PASSWORD };
+        await app.http.post(`${AUTH}/change-password`).set(auth).send(change).expect(200);
+        await resend(email);
+        expect(await mails.countMails({ email }, VERIFY)).toBe(1);
+        await app.http.delete('/api/v1/users/me').set(auth).send({ password: NEW_PASSWORD }).expect(204);
+      }
+    });
+
     it.each<[string, () => Promise<string>]>([
       ['an address that is nobody’s', async () => someEmail()],
       [
@@ -211,8 +265,9 @@ describe('mails of accounts', () => {
         status: 403,
         error_code: 'insufficient_scope',
       });
-      expect(await mails.countMails(user, VERIFY)).toBe(1);
+      expect(await mails.countMails(user, VERIFY)).toBe(0);
       expect((await mails.post('resend-verification', { email: user.email }, headers)).status).toBe(202);
+      expect(await mails.countMails(user, VERIFY)).toBe(1);
     });
   });
 

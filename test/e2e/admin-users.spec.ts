@@ -2,6 +2,7 @@ import { AuditEvent } from '../../src/common/events/audit-event.js';
 import { DomainEvents } from '../../src/common/events/domain-events.js';
 import { UserDisabledEvent, UserUpdatedEvent } from '../../src/users/users.events.js';
 import { aSignedInUser, aUser, anAdmin, type SignedIn, signIn } from '../support/builders.js';
+import { enableSecondFactor } from '../support/second-factor.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
 
 const USERS = '/api/v1/admin/users';
@@ -85,7 +86,11 @@ describe('one user for admins', () => {
     const user = await aSignedInUser(app, { fullName: 'Ada Lovelace' });
     const { body: own } = await app.http.get('/api/v1/users/me').set(user.auth).expect(200);
     const { body } = await call('get', user.id).expect(200);
-    expect(body).toEqual({ ...own, quota: null });
+    expect(body).toEqual({ ...own, quota: null, has_second_factor: false });
+    await enableSecondFactor(app, user);
+    expect((await call('get', user.id).expect(200)).body.has_second_factor).toBe(true);
+    const { body: found } = await call('get', `?search=${user.username}`).expect(200);
+    expect(found.items).toMatchObject([{ id: user.id, has_second_factor: true }]);
     expect(body.stats).toEqual({ total_uploads: 0, total_storage_used: 0 });
     expect((await call('get', user.id.toUpperCase()).expect(200)).body.id).toBe(user.id);
   });
@@ -281,6 +286,16 @@ describe('one user for admins', () => {
       during = () => Promise.reject(new Error('on purpose'));
       await call('post', `${user.id}/revoke-sessions`).expect(500);
       await app.http.get('/api/v1/users/me').set(user.auth).expect(200);
+    });
+
+    it('takes no fields, as other routes without a body', async () => {
+      const user = await aSignedInUser(app);
+      const { body } = await call('post', `${user.id}/revoke-sessions`).send({ x: 1 }).expect(422);
+      expect(body.field_errors).toEqual({ x: ['extra fields not permitted'] });
+      for (const path of ['auth/logout-all', 'broadcasting/stream/ticket'])
+        await app.http.post(`/api/v1/${path}`).set(user.auth).send({ x: 1 }).expect(422);
+      await app.http.get('/api/v1/users/me').set(user.auth).expect(200);
+      await app.http.post('/api/v1/auth/logout-all').set(user.auth).send({}).expect(204);
     });
 
     it('takes the caller’s own session too', async () => {

@@ -107,6 +107,15 @@ describe('API keys', () => {
     expect(Object.keys(answer.body.field_errors)).toEqual(fields);
   });
 
+  it.each([
+    [{ name: '' }, { name: ['name must not be empty'] }],
+    [{ name: 'x', scopes: [] }, { scopes: ['scopes must not be empty'] }],
+    [{ name: 'x', scopes: ['users:read', 'users:read'] }, { scopes: ['scopes must name each scope once'] }],
+  ])('says what is wrong with %j in a sentence', async (body, sentences) => {
+    const answer = await app.http.post(KEYS).set(owner.auth).send(body).expect(422);
+    expect(answer.body.field_errors).toEqual(sentences);
+  });
+
   it('for administration is made by administrators', async () => {
     const scopes = ['admin'];
     const refused = await app.http.post(KEYS).set(owner.auth).send({ name: 'x', scopes }).expect(403);

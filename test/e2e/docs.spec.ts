@@ -145,6 +145,8 @@ inBrowser('Swagger UI', () => {
   it('offers three ways to authorise, and the password form works', async () => {
     await page.click('.btn.authorize');
     await page.waitForSelector('#oauth_username');
+    expect(await page.locator('#oauth_username:focus').count()).toBe(1);
+    expect(await page.locator('.modal-ux-content').evaluate(({ scrollTop }) => scrollTop)).toBe(0);
     const names = await page.locator('.auth-container h4, .auth-container h3').allTextContents();
     for (const scheme of ['password', 'bearer', 'apiKey']) expect(names.join(' ')).toContain(scheme);
     await page.fill('#oauth_username', 'john_doe');
@@ -166,6 +168,21 @@ inBrowser('Swagger UI', () => {
 
   it('changes the user with the example as it stands', async () => {
     expect(await execute('put_users_me', '/users/me')).toBe(200);
+  });
+
+  it('fills in neither pages nor filters, so that a list is had as it stands and with skip', async () => {
+    for (const operation of ['get_admin_audit_log', 'get_admin_uploads', 'get_uploads']) {
+      const block = page.locator(`[id$="-${operation}"]`);
+      await block.locator('.opblock-summary-path').click();
+      const inputs = block.locator('.parameters input');
+      await inputs.first().waitFor();
+      const values = await Promise.all((await inputs.all()).map((input) => input.inputValue()));
+      expect([operation, ...new Set(values)]).toEqual([operation, '']);
+    }
+    const list = page.locator('[id$="-get_uploads"]');
+    await list.locator('tr[data-param-name="skip"] input').fill('0');
+    const [response] = await Promise.all([page.waitForResponse(/\/uploads\?/), list.locator('.execute').click()]);
+    expect([response.status(), response.url()]).toEqual([200, expect.stringContaining('skip=0')]);
   });
 
   it('runs under its strict content security policy and asks no other server', async () => {

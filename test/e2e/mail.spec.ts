@@ -423,6 +423,35 @@ describe('a mail server', () => {
     await mailing.app.app.get(MailTransport).verify();
   });
 
+  it('that is back gets at once what could not be handed over, and in its time what it has put off itself', async () => {
+    const port = await freePort();
+    mailing = await Mailing.start({ SMTP_URL: `smtp://127.0.0.1:${port}` });
+    await mailing.send('first');
+    await mailing.send('second');
+    await mailing.isPostponed('first');
+    await mailing.isPostponed('second');
+    server = await TestSmtpServer.start({ port });
+    server.treat(addressOf('greylisted'), { at: 'recipient', code: 451, text: 'come back later' });
+    await mailing.send('greylisted');
+    await mailing.isPostponed('greylisted');
+    server.senderRefusal = { code: 450, text: 'too many of you' };
+    await mailing.send('throttled');
+    await mailing.isPostponed('throttled');
+    server.senderRefusal = null;
+    await mailing.app.pool.query(`UPDATE mails SET next_attempt_at = now() + interval '1 hour'`);
+    await mailing.retry('first');
+    await until(async () => {
+      const { rows } = await mailing.app.pool.query(
+        `SELECT cause FROM mails WHERE state = 'queued' AND next_attempt_at > now() + interval '50 minutes' ORDER BY cause`,
+      );
+      return rows.map(({ cause }) => cause).join() === 'greylisted,throttled';
+    }, 'the second to be due');
+    const { rows } = await mailing.app.pool.query(
+      `SELECT 1 FROM mails WHERE cause = 'second' AND next_attempt_at <= now() + interval '10 seconds'`,
+    );
+    expect(rows).toHaveLength(1);
+  });
+
   it('that says nothing is not waited for by a node that stops', async () => {
     const sockets: Socket[] = [];
     const silent = createServer((socket) => sockets.push(socket.on('error', () => undefined)));

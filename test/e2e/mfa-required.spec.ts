@@ -1,3 +1,4 @@
+import { someEmail } from '../support/account-mails.js';
 import { aSignedInUser, anAdmin, PASSWORD, signIn, type SignedIn } from '../support/builders.js';
 import { codeOf, enableSecondFactor } from '../support/second-factor.js';
 import { closeSockets, connect } from '../support/sockets.js';
@@ -92,7 +93,28 @@ describe('a second factor that is required of admins', () => {
       .set(admin.auth)
       .send({ name: 'k', scopes: ['admin'] })
       .expect(403);
-    expect(asUser.body.error_code).toBe('admin_required');
+    expect(asUser.body.error_code).toBe('mfa_setup_required');
+  });
+
+  it('is asked of whoever would create an admin, or a user while registration is closed', async () => {
+    const closed = await startTestApp({ MFA_REQUIRED_FOR_ADMINS: 'true', REGISTRATION_OPEN: 'false' });
+    for (const [at, isSuperuser] of [
+      [app, true],
+      [closed, false],
+    ] as const) {
+      const register = (auth: Record<string, string>) =>
+        at.http
+          .post('/api/v1/auth/register')
+          .set(auth)
+          .send({ email: someEmail(), password: PASSWORD, is_superuser: isSuperuser });
+      const admin = await anAdmin(at);
+      expect((await register(admin.auth).expect(403)).body.error_code).toBe('mfa_setup_required');
+      await enableSecondFactor(at, admin);
+      await register(admin.auth).expect(201);
+      const other = await register((await aSignedInUser(at)).auth).expect(403);
+      expect(other.body.error_code).toBe(isSuperuser ? 'admin_required' : 'registration_closed');
+    }
+    await closed.close();
   });
 
   it('asks nothing of users, who are told nothing of it', async () => {

@@ -3,6 +3,7 @@ import { DataSource } from 'typeorm';
 import { PreparedStatements } from '../../src/database/prepared-statements.js';
 import { aSignedInUser, anAdmin, aUser, PASSWORD, type SignedIn } from '../support/builders.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
+import { until } from '../support/uploads.js';
 
 const ABSENT = '0197f0a0-7b1c-7e7e-8a00-3d2f1c0b9a88';
 
@@ -108,6 +109,26 @@ describe('users', () => {
       expect(
         (await change(owner, { username: other.username.toUpperCase() }).expect(409)).body.field_errors,
       ).toHaveProperty('username');
+    });
+
+    it('is done again when it was in a deadlock, as of two who take each other’s name at once', async () => {
+      const [one, two] = [await aSignedInUser(app), await aSignedInUser(app)];
+      const client = await app.pool.connect();
+      await client.query('BEGIN');
+      await client.query('UPDATE users SET username = $2 WHERE id = $1', [two.id, `${two.username}_2`]);
+      const answer = change(one, { username: two.username }).then((response) => response);
+      await until(async () => {
+        const { rows } = await app.pool.query(
+          `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`,
+        );
+        return rows.length > 0;
+      }, 'the change to wait');
+      // Whoever has waited longer looks for a deadlock first, and gives way: the program.
+      await client.query(`UPDATE users SET bio = 'x' WHERE id = $1`, [one.id]);
+      await client.query('COMMIT');
+      client.release();
+      const { status, body } = await answer;
+      expect([status, body.username, body.profile?.bio]).toEqual([200, two.username, 'x']);
     });
 
     it.each([

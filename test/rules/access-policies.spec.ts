@@ -5,7 +5,6 @@ import { Test } from '@nestjs/testing';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AccessGuard } from '../../src/auth/guards/access.guard.js';
 import { RolesGuard } from '../../src/auth/guards/roles.guard.js';
-import { AccessService } from '../../src/auth/access.service.js';
 import { CallerIdentityService } from '../../src/auth/caller-identity.service.js';
 import { ACCESS_POLICY, Authenticated, Roles, SessionOnly } from '../../src/common/auth/access.decorator.js';
 import { startTestApp } from '../support/test-app.js';
@@ -90,11 +89,10 @@ describe('access policies', () => {
             useValue: {
               ofRequest: async (request: { headers: object }) =>
                 'authorization' in request.headers
-                  ? { id: 'x', role, apiKey: scopes && { id: 'k', scopes: new Set(scopes) } }
+                  ? { id: 'x', role, account: { role }, apiKey: scopes && { id: 'k', scopes: new Set(scopes) } }
                   : null,
             },
           },
-          { provide: AccessService, useValue: { awaitsSecondFactor: () => false } },
         ],
       })
       class SampleModule {}
@@ -102,7 +100,7 @@ describe('access policies', () => {
       app = module.createNestApplication<NestFastifyApplication>(new FastifyAdapter());
       app.useGlobalGuards(
         new AccessGuard(app.get(Reflector), app.get(CallerIdentityService)),
-        new RolesGuard(app.get(Reflector), app.get(AccessService)),
+        new RolesGuard(app.get(Reflector)),
       );
       app.useGlobalFilters({
         catch: ({ kind, code }: { kind: string; code: string }, host) =>

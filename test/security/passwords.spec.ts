@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { dictionary } from '@zxcvbn-ts/language-common';
 import bcrypt from 'bcryptjs';
+import type { Piscina } from 'piscina';
 import { brokenPasswordRules } from '../../src/common/validation/password-policy.js';
 import { PasswordHasher } from '../../src/users/passwords/password-hasher.js';
+import runWorker from '../../src/users/passwords/password.worker.js';
 import { aSignedInUser, aUser, PASSWORD, signIn, type TestUser } from '../support/builders.js';
 import { enableSecondFactor, wrongCodeFor } from '../support/second-factor.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
@@ -174,6 +176,20 @@ describe('passwords', () => {
     });
     for (const answer of answers) expect(answer).toEqual(answers[0]);
     expect(hash).not.toHaveBeenCalled();
+  });
+
+  it.each([4, 7, COST])('S12 a wrong password costs the same with a hash of cost %i', async (cost) => {
+    const user = await aUser(app);
+    const { id } = user;
+    await app.pool.query('UPDATE users SET password_hash = $2 WHERE id = $1', [id, bcrypt.hashSync('other', cost)]);
+    const { workers } = app.app.get(PasswordHasher, { strict: false }) as unknown as { workers: Piscina };
+    const asked = jest.spyOn(workers, 'run');
+    await login(user.email, 'Wrong-Horse-1').expect(401);
+    expect(asked).toHaveBeenCalledTimes(1);
+    const compared = jest.spyOn(bcrypt, 'compareSync');
+    expect(runWorker(asked.mock.calls[0][0])).toBe(false);
+    const work = compared.mock.calls.map(([, hash]) => 2 ** bcrypt.getRounds(hash));
+    expect(work.reduce((sum, more) => sum + more)).toBe(2 ** COST);
   });
 
   it('S12 no password opens an account that does not exist, and a disabled one is told only to who has the password', async () => {

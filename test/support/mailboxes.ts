@@ -72,6 +72,8 @@ export const VERIFY = /^Confirm your email address/;
 export const RESET = /^Set a new password/;
 export const PASSWORD_CHANGED = /^Your password .* was changed$/;
 export const ADDRESS_CHANGED = /^The email address of your account .* was changed$/;
+export const FACTOR_ENABLED = /^The second factor .* was set up$/;
+export const FACTOR_DISABLED = /^The second factor .* was removed$/;
 export const CHANGED_BACK = /changed back$/;
 
 /** Nothing is on its way any more. */

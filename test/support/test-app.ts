@@ -9,6 +9,7 @@ import pino from 'pino';
 import supertest from 'supertest';
 import { createApp } from '../../src/app.setup.js';
 import { loadConfig } from '../../src/config/load-config.js';
+import { MailSender } from '../../src/mail/mail-sender.js';
 import type { VariableName } from '../../src/config/variables.js';
 import { createTestDatabase, type TestDatabase } from './test-database.js';
 
@@ -63,6 +64,7 @@ export async function startTestApp(
   });
   const app = await createApp(config, database.connection, pino({ level: 'debug' }, sink));
   await app.listen({ host: '127.0.0.1', port: 0 });
+  app.get(MailSender).start();
   const { port } = app.getHttpServer().address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
   return {

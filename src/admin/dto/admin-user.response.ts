@@ -12,7 +12,10 @@ export class AdminUserResponse extends UserResponse {
   })
   quota!: number | null;
 
+  @ApiProperty({ description: 'Whether signing in asks for a code' })
+  has_second_factor!: boolean;
+
   static ofManaged(account: ManagedAccount): AdminUserResponse {
-    return { ...UserResponse.from(account), quota: account.quota };
+    return { ...UserResponse.from(account), quota: account.quota, has_second_factor: account.hasSecondFactor };
   }
 }

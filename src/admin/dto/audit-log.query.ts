@@ -27,10 +27,10 @@ export class AuditLogQuery extends PageQuery {
   @TextLength(1, TARGET_MAX)
   target_id?: string;
 
-  @QueryTimeField({ example: '2026-01-01T00:00:00Z', description: 'Only what happened at this time or later' })
+  @QueryTimeField('Only what happened at this time or later, like `2026-01-01T00:00:00Z`')
   from?: string;
 
-  @QueryTimeField({ example: '2026-02-01T00:00:00Z', description: 'Only what happened before this time' })
+  @QueryTimeField('Only what happened before this time, like `2026-02-01`')
   to?: string;
 
   filter(): AuditFilter {

@@ -1,5 +1,5 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiPropertyOptional, type ApiPropertyOptions } from '@nestjs/swagger';
+import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { IsBoolean, isISO8601, ValidateBy } from 'class-validator';
 import { Optional } from '../../common/validation/fields.js';
@@ -38,9 +38,10 @@ const isTime = (value: unknown): boolean =>
   isISO8601(value, { strict: true }) &&
   !Number.isNaN(Date.parse(value));
 
-export const QueryTimeField = (options: ApiPropertyOptions) =>
+/** Without an example, which Swagger UI would fill in. */
+export const QueryTimeField = (description: string) =>
   applyDecorators(
-    ApiPropertyOptional({ type: String, format: 'date-time', ...options } as ApiPropertyOptions),
+    ApiPropertyOptional({ type: String, format: 'date-time', description }),
     Optional(),
     ValidateBy({
       name: 'isTime',

@@ -15,7 +15,7 @@ export class CreateApiKeyDto {
   @ApiProperty({ minLength: 1, maxLength: 100, example: 'nightly backup' })
   @Normalised()
   @IsString()
-  @TextLength(1, 100)
+  @TextLength(0, 100)
   @Matches(ONE_LINE, { message: 'name must be one line' })
   @Matches(/\S/u, { message: 'name must not be empty' })
   name!: string;
@@ -29,8 +29,8 @@ export class CreateApiKeyDto {
   })
   @Optional()
   @IsArray()
-  @ArrayMinSize(1)
-  @ArrayUnique()
+  @ArrayMinSize(1, { message: 'scopes must not be empty' })
+  @ArrayUnique({ message: 'scopes must name each scope once' })
   @IsIn(SCOPES, { each: true, message: `scopes must be of: ${SCOPES.join(', ')}` })
   scopes?: Scope[];
 

@@ -4,8 +4,9 @@ import { LRUCache } from 'lru-cache';
 import type { EntityManager } from 'typeorm';
 import { v7 as uuidv7 } from 'uuid';
 import type { AccessClaims } from '../../common/auth/access-claims.js';
-import type { Principal } from '../../common/auth/principal.js';
+import { awaitsSecondFactor, type Principal } from '../../common/auth/principal.js';
 import { SCOPES, type Scope } from '../../common/auth/scope.js';
+import { SecondFactorRequiredError } from '../../common/errors/errors.js';
 import { AuditEvent } from '../../common/events/audit-event.js';
 import { CallerActsEvent } from '../../common/events/caller-acts.js';
 import { DomainEvents } from '../../common/events/domain-events.js';
@@ -56,9 +57,10 @@ export class ApiKeysService {
     private readonly events: DomainEvents,
   ) {}
 
-  /** The key itself is told this once. @throws AdminScopeError, KeyExpiryPastError, TooManyApiKeysError */
+  /** The key itself is told this once. @throws AdminScopeError, SecondFactorRequiredError, KeyExpiryPastError, TooManyApiKeysError */
   async create(caller: Principal, { name, scopes, expiresAt = null }: NewKey): Promise<{ key: ApiKey; text: string }> {
-    if (scopes?.includes('admin') && caller.role !== 'admin') throw new AdminScopeError();
+    if (scopes?.includes('admin') && caller.role !== 'admin')
+      throw awaitsSecondFactor(caller) ? new SecondFactorRequiredError() : new AdminScopeError();
     const now = new Date();
     if (expiresAt && expiresAt <= now) throw new KeyExpiryPastError();
     const id = uuidv7();

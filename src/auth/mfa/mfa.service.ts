@@ -6,7 +6,6 @@ import { CallerActsEvent } from '../../common/events/caller-acts.js';
 import { DomainEvents } from '../../common/events/domain-events.js';
 import { AppConfig } from '../../config/app-config.js';
 import { CredentialsService } from '../../users/credentials.service.js';
-import { NO_ORIGIN } from '../../users/operator-audit.js';
 import { UsersService } from '../../users/users.service.js';
 import { SessionsService } from '../sessions/sessions.service.js';
 import { OwnSecondFactorError, SecondFactorEnabledError, SecondFactorMissingError } from './mfa.errors.js';
@@ -84,7 +83,9 @@ export class MfaService {
     if (admin.id === userId) throw new OwnSecondFactorError();
     await this.users.get(userId);
     await this.sessions.transaction(async (tx) => {
-      if (!(await this.factors.removeFor(tx, userId, NO_ORIGIN))) throw new SecondFactorMissingError();
+      // Where the admin was is not the user's to know.
+      const origin = { ...admin.client, ipAddress: null, userAgent: null };
+      if (!(await this.factors.removeFor(tx, userId, origin))) throw new SecondFactorMissingError();
       await this.sessions.endAllOf(tx, userId);
       await this.events.record(tx, AuditEvent.by(admin, 'mfa.disabled', 'user', userId));
     });

@@ -6,6 +6,7 @@ import { Authenticated, SessionOnly } from '../../common/auth/access.decorator.j
 import { CurrentUser } from '../../common/auth/current-user.decorator.js';
 import { type Principal, sessionOf } from '../../common/auth/principal.js';
 import { NotAuthenticatedError } from '../../common/errors/errors.js';
+import { NoBody } from '../../common/http/no-body.decorator.js';
 import type { GatehouseRequest } from '../../common/http/request.js';
 import { AcceptsTicket } from '../../common/http/route-settings.decorator.js';
 import { ChannelsService } from '../channels/channels.service.js';
@@ -47,6 +48,7 @@ export class StreamController {
   }
 
   @Post('ticket')
+  @NoBody()
   @SessionOnly()
   @HttpCode(HttpStatus.CREATED)
   @ApiOperation({

@@ -38,6 +38,10 @@ export interface Principal {
   readonly client: ClientInfo;
 }
 
+/** Whether nothing but the second factor, which is required of admins, is missing for the account's role. */
+export const awaitsSecondFactor = ({ account, role, apiKey }: Principal): boolean =>
+  account.role === 'admin' && role === 'user' && (!apiKey || apiKey.scopes.has('admin'));
+
 /** The session of a caller whom a route for sessions alone has let in. */
 export function sessionOf({ sessionId }: Principal): string {
   if (sessionId === null) throw new InsufficientScopeError();

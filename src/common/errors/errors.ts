@@ -27,6 +27,13 @@ export class InsufficientScopeError extends ForbiddenError {
   }
 }
 
+/** The settings ask administrators for a second factor, and this one has none yet. */
+export class SecondFactorRequiredError extends ForbiddenError {
+  constructor() {
+    super('Administrators need a second factor here; set it up with POST /api/v1/auth/mfa/setup', 'mfa_setup_required');
+  }
+}
+
 export class RouteNotFoundError extends AppError {
   constructor() {
     super('not_found', 'not_found', 'Not found');

@@ -15,18 +15,21 @@ export interface PageWindow {
   readonly limit: number;
 }
 
-/** Both styles of paging: `page` with `size`, or `skip` with `limit`. */
+/**
+ * Both styles of paging: `page` with `size`, or `skip` with `limit`. What is meant when they are left out stands in words: Swagger UI fills
+ * a `default` in, and `skip` beside it is refused.
+ */
 export class PageQuery {
-  @QueryIntegerField(1, OFFSET_MAX / PAGE_SIZE_MAX, { default: 1, description: 'Page, 1-based' })
+  @QueryIntegerField(1, OFFSET_MAX / PAGE_SIZE_MAX, { description: 'Page, 1-based; 1 when left out' })
   page?: number;
 
-  @QueryIntegerField(1, PAGE_SIZE_MAX, { default: PAGE_SIZE_DEFAULT, description: 'Items a page' })
+  @QueryIntegerField(1, PAGE_SIZE_MAX, { description: `Items a page; ${PAGE_SIZE_DEFAULT} when left out` })
   size?: number;
 
   @QueryIntegerField(0, OFFSET_MAX, { description: 'Items to skip; not together with page and size' })
   skip?: number;
 
-  @QueryIntegerField(1, PAGE_SIZE_MAX, { description: 'Items to return (10 when skip or limit is used)' })
+  @QueryIntegerField(1, PAGE_SIZE_MAX, { description: `Items to return; ${LIMIT_DEFAULT} when skip alone is given` })
   limit?: number;
 
   /** @throws ValidationFailedError when the two styles are mixed */

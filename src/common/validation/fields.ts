@@ -18,7 +18,7 @@ export const TextLength = (min: number, max: number): PropertyDecorator =>
       validate: (value) => typeof value === 'string' && isBetween(codePoints(value), min, max),
       defaultMessage: ({ property = 'value', value } = { property: 'value', value: '' } as never) =>
         typeof value === 'string' && codePoints(value) < min
-          ? `${property} must be at least ${min} characters long`
+          ? `${property} must ${min === 1 ? 'not be empty' : `be at least ${min} characters long`}`
           : `${property} must be at most ${max} characters long`,
     },
   });

@@ -63,6 +63,17 @@ const SCRIPT = `window.ui = SwaggerUIBundle({
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
   layout: 'StandaloneLayout',
 });
+
+// The dialog focuses its last field, the API key's, and so opens scrolled past username and password.
+let dialog = null;
+new MutationObserver(() => {
+  const opened = document.querySelector('.modal-ux-content');
+  if (opened === dialog) return;
+  dialog = opened;
+  if (!opened) return;
+  opened.querySelector('#oauth_username')?.focus();
+  opened.scrollTop = 0;
+}).observe(document.getElementById('swagger-ui'), { childList: true, subtree: true });
 `;
 
 /**

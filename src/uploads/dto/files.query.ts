@@ -16,8 +16,7 @@ export class FilesQuery extends PageQuery {
   @ApiPropertyOptional({
     type: String,
     maxLength: 127,
-    example: 'image/*',
-    description: 'A MIME type, or all of a kind',
+    description: 'A MIME type like `image/png`, or all of a kind: `image/*`',
   })
   @Optional()
   @IsString()

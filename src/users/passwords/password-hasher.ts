@@ -78,7 +78,9 @@ export class PasswordHasher implements OnApplicationShutdown {
     return Array.from({ length: Math.max(0, this.config.accounts.bcryptCost - cost) }, (_, at) => decoyOf(cost + at));
   }
 
-  private async run<Result>(task: { text: string } & ({ cost: number } | { hash: string; decoys: string[] })): Promise<Result> {
+  private async run<Result>(
+    task: { text: string } & ({ cost: number } | { hash: string; decoys: string[] }),
+  ): Promise<Result> {
     try {
       return (await this.workers.run(task)) as Result;
     } catch (error) {
