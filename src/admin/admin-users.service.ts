@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { Session } from '../auth/sessions/session.entity.js';
-import { SessionsService } from '../auth/sessions/sessions.service.js';
+import { type Session, SessionsService } from '../auth/sessions/sessions.service.js';
 import type { Principal } from '../common/auth/principal.js';
 import { AuditEvent } from '../common/events/audit-event.js';
 import { DomainEvents } from '../common/events/domain-events.js';

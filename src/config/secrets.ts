@@ -1,5 +1,15 @@
 import { createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ConfigurationError } from './environment.js';
 
@@ -13,9 +23,10 @@ export function keptSecret(dataDir: string): string {
     return readSecret(file) ?? makeSecret(file);
   } catch (error) {
     // What the system says names the place.
-    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    const { syscall, message } = error as NodeJS.ErrnoException;
+    if (!syscall) throw error;
     throw new ConfigurationError([
-      `DATA_DIR is ${JSON.stringify(dataDir)}; it takes a folder in which this user may read and write (${error.message}); name another, or give this one and what is in it to this user`,
+      `DATA_DIR is ${JSON.stringify(dataDir)}; it takes a folder in which this user may read and write (${message}); name another, or give this one and what is in it to this user`,
     ]);
   }
 }

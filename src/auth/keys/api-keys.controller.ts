@@ -26,7 +26,7 @@ export class ApiKeysController {
   @ApiCreatedResponse({ type: NewApiKeyResponse })
   @ApiErrors(403, 409)
   async create(@CurrentUser() caller: Principal, @Body() body: CreateApiKeyDto): Promise<NewApiKeyResponse> {
-    const expiresAt = body.expires_at == null ? null : new Date(body.expires_at);
+    const expiresAt = body.expires_at ? new Date(body.expires_at) : null;
     const { key, text } = await this.keys.create(caller, { name: body.name, scopes: body.scopes, expiresAt });
     return { ...ApiKeyResponse.from(key), key: text };
   }

@@ -15,6 +15,8 @@ import { decideRotation } from './rotation.js';
 import { Session } from './session.entity.js';
 import { type LockedSession, SessionsRepository } from './sessions.repository.js';
 
+export type { Session } from './session.entity.js';
+
 const FIRST_COUNTER = 0;
 const PAGE = 200;
 
