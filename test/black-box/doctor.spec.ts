@@ -292,7 +292,7 @@ describe('doctor and a server', () => {
 
     it.each([
       [{ TRUST_PROXY: '0.0.0.0/1,128.0.0.0/1' }, 'problem', 'believes a large part of the internet'],
-      [{ TRUST_PROXY: '10.0.0.1,::/0' }, 'problem', 'believes a large part of the internet'],
+      [{ TRUST_PROXY: '10.0.0.1,::/1' }, 'problem', 'believes a large part of the internet'],
       [{ PUBLIC_URL: 'https://example.com' }, 'warning', 'PUBLIC_URL begins with https://'],
       [{ PUBLIC_URL: 'https://example.com', TRUST_PROXY: '1' }, 'ok', 'so many proxies'],
     ])('%j is judged as a %s', async (given, state, summary) => {
