@@ -50,12 +50,12 @@ export class UsersAdminService {
       const managed = this.managed.within(tx);
       const before = await managed.findForUpdate(id);
       if (!before) throw new UserNotFoundError();
-      await this.events.record(tx, new CallerActsEvent(caller));
       const wanted = { ...before, ...given(changes) };
       const facts = factsOf(before, wanted);
       if (facts.length === 0) return { account: before, event: null };
       const isLost = isActiveAdmin(before) && !isActiveAdmin(wanted);
       if (isLost && (await users.countOtherActiveAdmins(id)) === 0) throw new LastAdminError();
+      await this.events.record(tx, new CallerActsEvent(caller));
       const account = await managed.update(wanted);
       const event = before.isActive && !account.isActive ? new UserDisabledEvent(id) : new UserUpdatedEvent(account);
       for (const [action, details] of facts)

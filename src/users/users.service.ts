@@ -149,9 +149,9 @@ export class UsersService {
       await users.lockAdmins();
       const user = await users.findById(id);
       if (!user) throw new UserNotFoundError();
-      await this.events.record(tx, new CallerActsEvent(caller));
       const isActiveAdmin = user.role === 'admin' && user.isActive;
       if (isActiveAdmin && (await users.countOtherActiveAdmins(id)) === 0) throw new LastAdminError();
+      await this.events.record(tx, new CallerActsEvent(caller));
       await users.delete(id);
       await this.events.record(tx, AuditEvent.by(caller, 'user.deleted', 'user', id, { username: user.username }));
     });

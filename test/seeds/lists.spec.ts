@@ -13,6 +13,7 @@ describe('every list', () => {
     '/api/v1/uploads',
     '/api/v1/files',
     '/api/v1/admin/users',
+    '/api/v1/admin/users/{id}/sessions',
     '/api/v1/admin/uploads',
     '/api/v1/admin/audit-log',
     '/api/v1/broadcasting/channels',
@@ -38,7 +39,7 @@ describe('every list', () => {
   });
   afterAll(() => app.close());
 
-  const get = (path: string, query = '') => app.http.get(path + query).set(admin.auth);
+  const get = (path: string, query = '') => app.http.get(path.replace('{id}', admin.id) + query).set(admin.auth);
   const keyOf = (item: { id?: string; name?: string }) => item.id ?? item.name;
 
   it('is here: every answer of the document that has items and a total', async () => {
