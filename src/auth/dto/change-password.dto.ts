@@ -1,6 +1,4 @@
-import { ApiPropertyOptional } from '@nestjs/swagger';
-import { IsString } from 'class-validator';
-import { NewPasswordField, Optional, SecretField } from '../../common/validation/fields.js';
+import { ConfirmPasswordField, NewPasswordField, SecretField } from '../../common/validation/fields.js';
 
 export class ChangePasswordDto {
   @SecretField()
@@ -9,13 +7,6 @@ export class ChangePasswordDto {
   @NewPasswordField('NewSecurePass123!')
   new_password!: string;
 
-  @ApiPropertyOptional({
-    type: String,
-    format: 'password',
-    description: 'Must equal new_password',
-    example: 'NewSecurePass123!',
-  })
-  @Optional()
-  @IsString()
+  @ConfirmPasswordField('new_password', 'NewSecurePass123!')
   confirm_password?: string;
 }

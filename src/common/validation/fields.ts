@@ -71,6 +71,14 @@ export const UsernameField = (presence: Presence = 'required') =>
 export const NewPasswordField = (example = 'SecurePass123!') =>
   applyDecorators(ApiProperty({ type: String, format: 'password', minLength: 8, maxLength: 512, example }), IsString());
 
+/** A new password typed a second time; the service compares. */
+export const ConfirmPasswordField = (field: string, example = 'SecurePass123!') =>
+  applyDecorators(
+    ApiPropertyOptional({ type: String, format: 'password', description: `Must equal ${field}`, example }),
+    Optional(),
+    IsString(),
+  );
+
 /** A password or token to compare, so nothing but its being text is checked. */
 export const SecretField = (options: ApiPropertyOptions = {}) =>
   applyDecorators(ApiProperty({ type: String, format: 'password', example: 'SecurePass123!', ...options }), IsString());

@@ -1,6 +1,13 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
-import { IsBoolean, IsString } from 'class-validator';
-import { EmailField, NameField, NewPasswordField, Optional, UsernameField } from '../../common/validation/fields.js';
+import { IsBoolean } from 'class-validator';
+import {
+  ConfirmPasswordField,
+  EmailField,
+  NameField,
+  NewPasswordField,
+  Optional,
+  UsernameField,
+} from '../../common/validation/fields.js';
 
 export class RegisterDto {
   @EmailField()
@@ -21,14 +28,7 @@ export class RegisterDto {
   @NameField('Doe')
   last_name?: string | null;
 
-  @ApiPropertyOptional({
-    type: String,
-    format: 'password',
-    description: 'Must equal password',
-    example: 'SecurePass123!',
-  })
-  @Optional()
-  @IsString()
+  @ConfirmPasswordField('password')
   confirm_password?: string;
 
   @ApiPropertyOptional({ type: Boolean, example: false, description: '`true` only by an admin' })

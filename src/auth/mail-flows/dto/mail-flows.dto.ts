@@ -1,6 +1,4 @@
-import { ApiPropertyOptional } from '@nestjs/swagger';
-import { IsString } from 'class-validator';
-import { EmailField, NewPasswordField, Optional, SecretField } from '../../../common/validation/fields.js';
+import { ConfirmPasswordField, EmailField, NewPasswordField, SecretField } from '../../../common/validation/fields.js';
 
 /** As it stands in the link of a mail. */
 const TokenField = () =>
@@ -23,14 +21,7 @@ export class ResetPasswordDto {
   @NewPasswordField('NewSecurePass123!')
   new_password!: string;
 
-  @ApiPropertyOptional({
-    type: String,
-    format: 'password',
-    description: 'Must equal new_password',
-    example: 'NewSecurePass123!',
-  })
-  @Optional()
-  @IsString()
+  @ConfirmPasswordField('new_password', 'NewSecurePass123!')
   confirm_password?: string;
 }
 
