@@ -1,0 +1,64 @@
+import type { CallOptions } from './http/transport.js';
+import { Transport } from './http/transport.js';
+import { Admin } from './resources/admin.js';
+import { Auth } from './resources/auth.js';
+import { Broadcasting } from './resources/broadcasting.js';
+import { Health } from './resources/health.js';
+import { Uploads } from './resources/uploads.js';
+import { Users } from './resources/users.js';
+import { memoryTokens, type TokenStorage } from './session/tokens.js';
+
+export interface GatehouseOptions {
+  /** Where the server is: `https://api.example.com`, without `/api/v1`. */
+  baseURL: string;
+  /** Acts by this key instead of a login. */
+  apiKey?: string;
+  /** Where the tokens of a login are kept; in memory by default. */
+  tokens?: TokenStorage;
+  /** Milliseconds for one attempt of an ordinary call, 30,000 by default; 0: no limit. Uploads, downloads and streams have none. */
+  timeout?: number;
+  /** How often a call that may be repeated is sent again after a 429, a 503 or a broken connection; 2 by default. */
+  maxRetries?: number;
+  /** In place of the global one. */
+  fetch?: typeof fetch;
+}
+
+/**
+ * The client.
+ *
+ * ```ts
+ * const api = new Gatehouse({ baseURL: 'http://localhost:8000', apiKey: '…' });
+ * const result = await api.uploads.create(file, { description: 'Test file' });
+ * ```
+ */
+export class Gatehouse {
+  readonly auth: Auth;
+  readonly users: Users;
+  readonly uploads: Uploads;
+  readonly admin: Admin;
+  readonly broadcasting: Broadcasting;
+  readonly health: Health;
+
+  constructor(options: GatehouseOptions) {
+    const { protocol } = new URL(options.baseURL);
+    if (!/^https?:$/.test(protocol))
+      throw new TypeError(`baseURL must begin with http:// or https://, not ${protocol}`);
+    const transport = new Transport({
+      baseURL: options.baseURL,
+      apiKey: options.apiKey,
+      tokens: options.tokens ?? memoryTokens(),
+      timeout: options.timeout ?? 30_000,
+      maxRetries: options.maxRetries ?? 2,
+      // Called as a method of something else, the browser's fetch refuses.
+      fetch: options.fetch ?? ((input, init) => fetch(input, init)),
+    });
+    this.auth = new Auth(transport);
+    this.users = new Users(transport);
+    this.uploads = new Uploads(transport);
+    this.admin = new Admin(transport);
+    this.broadcasting = new Broadcasting(transport);
+    this.health = new Health(transport);
+  }
+}
+
+export type { CallOptions };

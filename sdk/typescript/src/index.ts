@@ -1,0 +1,12 @@
+export * from './errors.js';
+export { Gatehouse, type GatehouseOptions } from './gatehouse.js';
+export type { CallOptions } from './http/transport.js';
+export { Admin, AdminUploads, AdminUsers, AdminUserSessions, AuditLog } from './resources/admin.js';
+export { Auth, Mfa, Sessions } from './resources/auth.js';
+export { Broadcasting, ChannelMembers, Channels } from './resources/broadcasting.js';
+export { Health } from './resources/health.js';
+export { Uploads } from './resources/uploads.js';
+export { ApiKeys, Users } from './resources/users.js';
+export type { SessionEvent, SessionListener } from './session/session.js';
+export { localStorageTokens, memoryTokens, type Tokens, type TokenStorage } from './session/tokens.js';
+export type * from './types.js';

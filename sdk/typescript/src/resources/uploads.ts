@@ -1,0 +1,6 @@
+import type { Transport } from '../http/transport.js';
+
+/** Files. */
+export class Uploads {
+  constructor(protected readonly transport: Transport) {}
+}
