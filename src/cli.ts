@@ -1,25 +1,10 @@
 #!/usr/bin/env node
 import { Command, type CommanderError, Option } from 'commander';
 import { UsageError } from './commands/usage-error.js';
+import { OperatorError } from './common/errors/operator-error.js';
 import { describeVariables } from './config/describe.js';
-import { ConfigurationError } from './config/environment.js';
-import { EmbeddedPostgresError } from './database/embedded/embedded-postgres.errors.js';
-import { DatabaseUnusableError } from './database/open-database.js';
-import { StorageUnusableError } from './uploads/storage/blob-storage.js';
-import { AdminAccountError } from './users/admin-accounts.service.js';
-import { FirstAdminError } from './users/first-admin.service.js';
 import { VERSION } from './version.js';
 
-/** Errors whose message is for the operator; of others the stack is of use. */
-const OPERATOR_ERRORS = [
-  AdminAccountError,
-  ConfigurationError,
-  DatabaseUnusableError,
-  EmbeddedPostgresError,
-  FirstAdminError,
-  StorageUnusableError,
-  UsageError,
-];
 const FAILED = 1;
 const MISUSED = 2;
 
@@ -150,14 +135,14 @@ const given = process.argv.slice(2);
 program.parseAsync(given.length === 0 ? ['start'] : given, { from: 'user' }).catch(async (error: unknown) => {
   const lines = describeFailure(error);
   process.stderr.write(`${lines.map((line) => `gatehouse: ${line}`).join('\n')}\n`);
-  await (await import('./server/logging/pino-logger.js')).flushLog();
+  if (!(error instanceof UsageError)) await (await import('./server/logging/pino-logger.js')).flushLog();
   process.exit(error instanceof UsageError ? MISUSED : FAILED);
 });
 
 function describeFailure(error: unknown): string[] {
   if (error instanceof Error && 'syscall' in error && error.syscall === 'listen')
     return [listenFailure(error as NodeJS.ErrnoException & { port?: number })];
-  if (OPERATOR_ERRORS.some((known) => error instanceof known)) return (error as Error).message.split('\n');
+  if (error instanceof OperatorError) return error.message.split('\n');
   return [error instanceof Error ? (error.stack ?? error.message) : String(error)];
 }
 

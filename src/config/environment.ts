@@ -1,3 +1,4 @@
+import { OperatorError } from '../common/errors/operator-error.js';
 import { brokenPasswordRules } from '../common/validation/password-policy.js';
 import { UnacceptableValue, type Variable } from './variable.js';
 import { variables, type VariableName } from './variables.js';
@@ -8,7 +9,7 @@ type Parsed<V> = V extends Variable<infer T> ? T : never;
 export type Environment = { readonly [K in VariableName]: Parsed<(typeof variables)[K]> | undefined };
 
 /** The configuration does not hold together. Each fault is one line for the operator. */
-export class ConfigurationError extends Error {
+export class ConfigurationError extends OperatorError {
   constructor(readonly faults: readonly string[]) {
     super(faults.join('\n'));
   }

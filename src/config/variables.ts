@@ -1,5 +1,5 @@
 import { isEmail } from 'class-validator';
-import { ONE_LINE } from '../common/validation/fields.js';
+import { ONE_LINE } from '../common/validation/one-line.js';
 import { boolean, integer, limit, list, oneOf, postgresUrl, proxies, text, url } from './variable.js';
 
 const BYTES_MAX = Number.MAX_SAFE_INTEGER;

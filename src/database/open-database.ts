@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { OperatorError } from '../common/errors/operator-error.js';
 import type { AppConfig } from '../config/app-config.js';
 import { isConnectionFailure } from './database-errors.js';
 import { pgConfig, type Connection } from './connection.js';
@@ -16,7 +17,7 @@ export interface OpenDatabase {
 }
 
 /** The database cannot be used; the message says what to do. */
-export class DatabaseUnusableError extends Error {}
+export class DatabaseUnusableError extends OperatorError {}
 
 interface Listener {
   log(message: string): void;

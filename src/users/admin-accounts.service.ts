@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import type { Account } from '../common/auth/principal.js';
+import { OperatorError } from '../common/errors/operator-error.js';
 import { WeakPasswordError } from '../common/errors/rule-error.js';
 import { DomainEvents } from '../common/events/domain-events.js';
 import { brokenPasswordRules } from '../common/validation/password-policy.js';
@@ -16,7 +17,7 @@ import { UsersRepository } from './users.repository.js';
 import { newUser } from './users.service.js';
 
 /** What the operator asked for cannot be done to the account; the message says what to do. */
-export class AdminAccountError extends Error {}
+export class AdminAccountError extends OperatorError {}
 
 export interface NewAdmin {
   readonly email: string;

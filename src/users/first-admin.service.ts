@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { OperatorError } from '../common/errors/operator-error.js';
 import { DomainEvents } from '../common/events/domain-events.js';
 import { AppConfig } from '../config/app-config.js';
 import { operatorAudit } from './operator-audit.js';
@@ -17,7 +18,7 @@ export interface FirstAdmin {
 }
 
 /** The address of the first admin belongs to somebody; the message says what to do. */
-export class FirstAdminError extends Error {}
+export class FirstAdminError extends OperatorError {}
 
 const DEFAULT_EMAIL = 'admin@example.com';
 

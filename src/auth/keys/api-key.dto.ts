@@ -1,7 +1,8 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { ArrayMinSize, ArrayUnique, IsArray, IsIn, IsISO8601, IsString, Matches } from 'class-validator';
 import { SCOPES, type Scope } from '../../common/auth/scope.js';
-import { Normalised, Nullable, ONE_LINE, Optional, TextLength } from '../../common/validation/fields.js';
+import { Normalised, Nullable, Optional, TextLength } from '../../common/validation/fields.js';
+import { ONE_LINE } from '../../common/validation/one-line.js';
 import { prefixOf } from './api-key-text.js';
 import type { ApiKey } from './api-key.entity.js';
 

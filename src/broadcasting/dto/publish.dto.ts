@@ -1,6 +1,7 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsBoolean, IsString, Matches } from 'class-validator';
-import { FreeForm, ONE_LINE, Optional, TextLength } from '../../common/validation/fields.js';
+import { FreeForm, Optional, TextLength } from '../../common/validation/fields.js';
+import { ONE_LINE } from '../../common/validation/one-line.js';
 import { ChannelField } from './fields.js';
 import { ANY_JSON } from './channel-message.response.js';
 

@@ -2,6 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import { Transform } from 'class-transformer';
 import { Allow, IsEmail, IsInt, IsString, Matches, Max, Min, ValidateBy, ValidateIf } from 'class-validator';
 import { ApiProperty, ApiPropertyOptional, type ApiPropertyOptions } from '@nestjs/swagger';
+import { ONE_LINE } from './one-line.js';
 
 /** The field may be left out. Unlike `@IsOptional()`, `null` is not leaving it out. */
 export const Optional = (): PropertyDecorator => ValidateIf((_object, value) => value !== undefined);
@@ -95,8 +96,6 @@ export const FreeForm = () =>
 export const freeFormFields = (prototype: object): readonly string[] =>
   (Reflect.getMetadata(FREE_FORM, prototype) as string[] | undefined) ?? [];
 
-/** No control characters, and nothing that turns the direction of the text around it. */
-export const ONE_LINE = /^[^\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]*$/u;
 /** The same, with line breaks and tabs. */
 export const LINES = /^(?:[\t\n\r]|[^\p{Cc}\u202a-\u202e\u2066-\u2069])*$/u;
 

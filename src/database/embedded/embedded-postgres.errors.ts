@@ -1,5 +1,7 @@
+import { OperatorError } from '../../common/errors/operator-error.js';
+
 /** The message is one line for a person: what is wrong, and what to do about it. */
-export class EmbeddedPostgresError extends Error {
+export class EmbeddedPostgresError extends OperatorError {
   override readonly name = 'EmbeddedPostgresError';
 }
 

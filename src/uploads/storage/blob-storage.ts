@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { OperatorError } from '../../common/errors/operator-error.js';
 
 /** A part of a blob, both ends included, as in HTTP. */
 export interface ByteRange {
@@ -96,4 +97,4 @@ export class BlobMissingError extends Error {
 }
 
 /** The store cannot be used; the message says what to do. */
-export class StorageUnusableError extends Error {}
+export class StorageUnusableError extends OperatorError {}
