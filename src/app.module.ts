@@ -11,6 +11,7 @@ import { EventsModule } from './common/events/domain-events.js';
 import type { AppConfig } from './config/app-config.js';
 import { ConfigModule } from './config/config.module.js';
 import type { Connection } from './database/connection.js';
+import { CoordinationModule } from './coordination/coordination.module.js';
 import { DatabaseModule } from './database/database.module.js';
 import { HealthModule } from './health/health.module.js';
 import { MailModule } from './mail/mail.module.js';
@@ -36,6 +37,7 @@ export class AppModule {
       imports: [
         ConfigModule.with(config),
         DatabaseModule.with(connection),
+        CoordinationModule,
         EventsModule,
         ...FEATURES,
         AuditModule,

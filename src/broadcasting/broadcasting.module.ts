@@ -74,15 +74,13 @@ import { VolatileBus } from './volatile/volatile-bus.js';
       provide: VolatileBus,
       inject: [AppConfig, getDataSourceToken(), LocalAudience, NodeService, DatabaseListener],
       useFactory: (
-        { broadcasting }: AppConfig,
+        { redisUrl }: AppConfig,
         database: DataSource,
         audience: LocalAudience,
         node: NodeService,
         listener: DatabaseListener,
       ): VolatileBus =>
-        broadcasting.redisUrl === null
-          ? new PostgresBus(database, audience, node.id, listener)
-          : new RedisBus(audience),
+        redisUrl === null ? new PostgresBus(database, audience, node.id, listener) : new RedisBus(audience),
     },
     MessagesService,
     OwnEvents,

@@ -65,10 +65,11 @@ export abstract class AppConfig {
     readonly directory: string;
     readonly s3: S3Config | null;
   };
+  /** `null`: nodes have the database in common, and nothing else. */
+  abstract readonly redisUrl: string | null;
   abstract readonly broadcasting: {
     readonly retentionSeconds: number;
     readonly retentionCount: number;
-    readonly redisUrl: string | null;
     /** Live connections of one user on this node. */
     readonly connectionsMax: number;
     /** Channels of one connection. */

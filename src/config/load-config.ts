@@ -75,10 +75,10 @@ function toConfig(env: Environment): AppConfig {
       directory: join(dataDir, 'files'),
       s3: env.STORAGE_DRIVER === 's3' ? s3Config(env) : null,
     },
+    redisUrl: env.REDIS_URL ?? null,
     broadcasting: {
       retentionSeconds: required('BROADCAST_RETENTION_SECONDS'),
       retentionCount: required('BROADCAST_RETENTION_COUNT'),
-      redisUrl: env.REDIS_URL ?? null,
       connectionsMax: required('SOCKET_CONNECTIONS'),
       subscriptionsMax: required('SOCKET_SUBSCRIPTIONS'),
       eventRate: required('SOCKET_EVENT_RATE'),

@@ -35,8 +35,8 @@ export const variables = {
   DATABASE_POOL_SIZE: integer({ fallback: '10', min: 2, max: 500, description: 'Database connections of one process' }),
   REDIS_URL: url(['redis', 'rediss'], {
     secret: true,
-    whenUnset: 'by the database',
-    description: 'Carries volatile messages between nodes',
+    whenUnset: 'each process counts for itself, the database carries',
+    description: 'Counts limits and failed logins of all nodes together, carries volatile messages',
   }),
   JWT_SECRET: text({
     secret: true,

@@ -56,8 +56,8 @@ export class RecoveryService {
   }
 
   /** The same at this node, which then need not wait to be told. */
-  liftLockoutHere(id: string): void {
-    this.verifier.forgive(id);
+  async liftLockoutHere(id: string): Promise<void> {
+    await this.verifier.forgive(id);
   }
 
   private async update(tx: EntityManager, id: string, changes: { email?: string; isVerified: boolean }) {

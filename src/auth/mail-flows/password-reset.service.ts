@@ -42,7 +42,7 @@ export class PasswordResetService {
       if (!owner) throw new InvalidOneTimeTokenError();
       return { account: owner, updated: await this.change(tx, owner, passwordHash, client) };
     });
-    if (!account.hasSecondFactor) this.recovery.liftLockoutHere(account.id);
+    if (!account.hasSecondFactor) await this.recovery.liftLockoutHere(account.id);
     this.events.emit(updated);
   }
 

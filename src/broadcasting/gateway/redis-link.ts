@@ -2,11 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { createAdapter } from '@socket.io/redis-streams-adapter';
 import { createClient } from 'redis';
+import { reconnectDelay } from '../../coordination/redis-options.js';
 import { Outage } from '../../common/logging/outage.js';
 
 const NAME = 'gatehouse.io';
-const RETRY_MIN_MS = 100;
-const RETRY_MAX_MS = 2_000;
+const RETRY_MS = 2_000;
 /** What waits for Redis to take it; anything more is dropped. */
 const WAITING_MAX = 10_000;
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
@@ -19,8 +19,7 @@ const connectionTo = (url: string) =>
     // The answers that the adapter expects.
     RESP: 2,
     socket: {
-      reconnectStrategy: (attempts) =>
-        Math.min(RETRY_MIN_MS * 2 ** attempts, RETRY_MAX_MS) * (0.75 + Math.random() / 2),
+      reconnectStrategy: reconnectDelay,
     },
   });
 
@@ -105,7 +104,7 @@ export class RedisLink {
       try {
         return await attempt();
       } catch {
-        if (!this.isClosed) await delay(RETRY_MAX_MS, undefined, { ref: false });
+        if (!this.isClosed) await delay(RETRY_MS, undefined, { ref: false });
       }
     }
     return never;

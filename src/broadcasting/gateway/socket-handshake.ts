@@ -12,7 +12,8 @@ import {
   TooManyRequestsError,
 } from '../../common/errors/errors.js';
 import { type ClientInfo, userAgentOf } from '../../common/http/client-info.js';
-import { FixedWindowCounter, retryAfterSeconds } from '../../common/limits/fixed-window.js';
+import { retryAfterSeconds } from '../../common/limits/fixed-window.js';
+import { type HitCounter, HitCounters } from '../../common/limits/hit-counters.js';
 import { AppConfig } from '../../config/app-config.js';
 import { type TrustRule, trustRule } from '../../config/trusted-proxies.js';
 import { AccessChanges } from '../connections/access-changes.js';
@@ -22,7 +23,7 @@ import type { SocketData } from './socket-connection.js';
 /** Who may connect: whoever shows a token or an API key, in `auth.token` or a header, never in the URL. */
 @Injectable()
 export class SocketHandshake {
-  private readonly refusals: FixedWindowCounter;
+  private readonly refusals: HitCounter;
   private readonly trust: TrustRule;
 
   constructor(
@@ -30,8 +31,9 @@ export class SocketHandshake {
     private readonly connections: LiveConnections,
     private readonly accessChanges: AccessChanges,
     private readonly config: AppConfig,
+    counters: HitCounters,
   ) {
-    this.refusals = new FixedWindowCounter(config.rateLimits.anonymous.seconds * 1000);
+    this.refusals = counters.counter('refusals', config.rateLimits.anonymous.seconds * 1000);
     this.trust = trustRule(config.http.trustedProxies);
   }
 
@@ -43,7 +45,7 @@ export class SocketHandshake {
     const accessMark = this.accessChanges.mark();
     const identity = await this.identify(token, clientOf(socket, address));
     if (!identity) {
-      this.countRefusal(address);
+      await this.countRefusal(address);
       throw token === null ? new NotAuthenticatedError() : new InvalidCredentialsError();
     }
     const givePlaceBack = this.connections.reserve(identity.principal.id);
@@ -73,9 +75,9 @@ export class SocketHandshake {
   }
 
   /** As for requests without a valid token: so many an address. Nobody with a good one is kept out by others at the same address. */
-  private countRefusal(address: string): void {
+  private async countRefusal(address: string): Promise<void> {
     const { isEnabled, anonymous } = this.config.rateLimits;
-    const standing = this.refusals.hit(normalizeIp(address));
+    const standing = await this.refusals.hit(normalizeIp(address));
     if (isEnabled && standing.hits > anonymous.count)
       throw new TooManyRequestsError('Too many requests. Please try again later.', retryAfterSeconds(standing));
   }

@@ -14,7 +14,7 @@ import { HandshakeQueue } from './handshake-queue.js';
 import { RedisLink } from './redis-link.js';
 import { RequestGuard } from './request-guard.js';
 
-type Config = Pick<AppConfig, 'http' | 'broadcasting'>;
+type Config = Pick<AppConfig, 'http' | 'broadcasting' | 'redisUrl'>;
 type EngineSocket = Socket['conn'];
 type Ack = (response: unknown) => void;
 
@@ -52,7 +52,7 @@ export class SocketServerAdapter extends IoAdapter {
     private readonly config: Config,
   ) {
     super(app);
-    const { redisUrl } = config.broadcasting;
+    const { redisUrl } = config;
     this.redis = redisUrl === null ? null : new RedisLink(redisUrl);
   }
 

@@ -16,7 +16,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const REDIS_OLDEST = 5;
 const WAITING_SECONDS = 600;
 
-export async function checkRedis({ broadcasting: { redisUrl } }: AppConfig): Promise<Finding> {
+export async function checkRedis({ redisUrl }: AppConfig): Promise<Finding> {
   if (!redisUrl) return ok('not used: nodes tell each other by the database');
   const place = isClearUrl(redisUrl) ? `Redis at ${new URL(redisUrl).host}` : 'Redis of REDIS_URL';
   const client = createClient({

@@ -6,7 +6,7 @@ import { TooManyRequestsError } from '../../common/errors/errors.js';
 import { clientAddress } from '../../common/http/client-address.js';
 import type { GatehouseRequest } from '../../common/http/request.js';
 import { AppConfig } from '../../config/app-config.js';
-import { FixedWindowStorage } from './fixed-window.storage.js';
+import { HitCounterStorage } from './hit-counter.storage.js';
 
 export type Throttler = 'credentials' | 'anonymous' | 'user' | 'userHourly' | 'uploads' | 'admin';
 
@@ -40,7 +40,7 @@ export class RateLimiter {
 
   constructor(
     @Inject(getOptionsToken()) options: { throttlers: ThrottlerOptions[] },
-    @Inject(getStorageToken()) private readonly storage: FixedWindowStorage,
+    @Inject(getStorageToken()) private readonly storage: HitCounterStorage,
     private readonly callers: CallerIdentityService,
     private readonly config: AppConfig,
   ) {
@@ -63,7 +63,7 @@ export class RateLimiter {
     const counts = this.countsOf(request);
     const isCountedByAddress = counts.some(({ throttler }) => throttler === 'credentials' || throttler === 'anonymous');
     if (isCountedByAddress || !this.isLimited(request)) return;
-    for (const { throttler, key } of counts) this.storage.refund(key, throttler);
+    await Promise.all(counts.map(({ throttler, key }) => this.storage.refund(key, throttler)));
     await this.hit([{ throttler: 'anonymous', key: addressKey(request) }], request, reply);
   }
 

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { FixedWindowCounter, retryAfterSeconds } from '../../common/limits/fixed-window.js';
+import { retryAfterSeconds, type WindowState } from '../../common/limits/fixed-window.js';
+import { type HitCounter, HitCounters } from '../../common/limits/hit-counters.js';
 import { AppConfig } from '../../config/app-config.js';
 import { DatabaseListener } from '../../database/database-listener.js';
 import { AccountLockedError } from '../users.errors.js';
@@ -14,17 +15,18 @@ export const FORGIVEN_TOPIC = 'gatehouse_forgiven';
  */
 @Injectable()
 export class PasswordVerifier {
-  private readonly failures: FixedWindowCounter;
+  private readonly failures: HitCounter;
   private readonly failuresMax: number;
 
   constructor(
     private readonly hasher: PasswordHasher,
     config: AppConfig,
     listener: DatabaseListener,
+    counters: HitCounters,
   ) {
-    listener.on(FORGIVEN_TOPIC, (subject) => this.forgive(subject));
+    listener.on(FORGIVEN_TOPIC, (subject) => void this.forgive(subject));
     const { count, seconds } = config.accounts.loginLockout;
-    this.failures = new FixedWindowCounter(seconds * 1000);
+    this.failures = counters.counter('failures', seconds * 1000);
     this.failuresMax = count;
   }
 
@@ -44,23 +46,21 @@ export class PasswordVerifier {
    * @throws AccountLockedError
    */
   async guard(subject: string, check: () => Promise<boolean>): Promise<boolean> {
-    this.refuseLocked(subject);
+    this.refuseLocked(await this.failures.peek(subject), 0);
     const isRight = await check();
     // Guesses made at once all passed the check above; what comes out after the limit is reached tells nothing any more.
-    this.refuseLocked(subject);
-    if (!isRight) this.failures.hit(subject);
+    if (isRight) this.refuseLocked(await this.failures.peek(subject), 0);
+    else this.refuseLocked(await this.failures.hit(subject), 1);
     return isRight;
   }
 
-  /** What has been counted is forgotten, at this node. */
-  forgive(subject: string): void {
-    this.failures.forget(subject);
+  /** What has been counted is forgotten, at this node and wherever all count together. */
+  async forgive(subject: string): Promise<void> {
+    await this.failures.forget(subject);
   }
 
-  private refuseLocked(subject: string): void {
-    const window = this.failures.peek(subject);
-    if (window && window.hits >= this.failuresMax) {
-      throw new AccountLockedError(retryAfterSeconds(window));
-    }
+  /** @param own how many of the failures are those of this very attempt */
+  private refuseLocked(window: WindowState | null, own: number): void {
+    if (window && window.hits - own >= this.failuresMax) throw new AccountLockedError(retryAfterSeconds(window));
   }
 }

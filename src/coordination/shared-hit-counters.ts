@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto';
+import type { RateLimiterAbstract, RateLimiterRes } from 'rate-limiter-flexible';
+import type { WindowState } from '../common/limits/fixed-window.js';
+import { type HitCounter, HitCounters } from '../common/limits/hit-counters.js';
+import { withTimeout } from '../common/limits/with-timeout.js';
+import { LocalHitCounters } from './local-hit-counters.js';
+
+/** What a request waits for the place where all count together. */
+const ANSWER_WITHIN_MS = 50;
+/** So long after a failure nobody is made to wait for the next one. */
+const PAUSE_MS = 1_000;
+
+/** The place where all processes count together, and whether it is there. */
+export interface SharedPlace {
+  /** @param seconds how long a window is */
+  limiter(name: string, seconds: number): RateLimiterAbstract;
+  readonly isReady: boolean;
+  /** Told each failure. */
+  failed(error: unknown): void;
+}
+
+/**
+ * Counts where all processes of the installation count. While that place does not answer within 50 ms, each process counts for itself,
+ * from zero on: then a limit holds for each process, and nothing fails.
+ */
+export class SharedHitCounters extends HitCounters {
+  private readonly local = new LocalHitCounters();
+  private pauseUntil = 0;
+
+  constructor(private readonly place: SharedPlace) {
+    super();
+  }
+
+  counter(name: string, windowMs: number): HitCounter {
+    const limiter = this.place.limiter(name, windowMs / 1000);
+    const local = this.local.counter(name, windowMs);
+    const shared = <T>(ask: () => Promise<T>, fallBack: () => Promise<T>) => this.ask(ask, fallBack);
+    return {
+      hit: (key) =>
+        shared(
+          async () => stateOf(await limiter.penalty(hashed(key), 1)),
+          () => local.hit(key),
+        ),
+      peek: (key) =>
+        shared(
+          async () => {
+            const found = await limiter.get(hashed(key));
+            return found && stateOf(found);
+          },
+          () => local.peek(key),
+        ),
+      refund: (key) =>
+        shared(
+          async () => void (await limiter.reward(hashed(key), 1)),
+          () => local.refund(key),
+        ),
+      forget: async (key) => {
+        // What was counted here while the shared place was away is forgotten too.
+        await local.forget(key);
+        await shared(
+          async () => void (await limiter.delete(hashed(key))),
+          async () => undefined,
+        );
+      },
+    };
+  }
+
+  /** Whether the next hit is counted with those of all others. */
+  get isShared(): boolean {
+    return this.place.isReady && Date.now() >= this.pauseUntil;
+  }
+
+  private async ask<T>(ask: () => Promise<T>, fallBack: () => Promise<T>): Promise<T> {
+    if (!this.isShared) return fallBack();
+    try {
+      return await withTimeout(ask(), ANSWER_WITHIN_MS);
+    } catch (error) {
+      this.pauseUntil = Date.now() + PAUSE_MS;
+      this.place.failed(error);
+      return fallBack();
+    }
+  }
+}
+
+/** Keys name addresses and accounts, and whatever somebody typed as a name: none of that is to be read elsewhere. */
+const hashed = (key: string): string => createHash('sha256').update(key).digest('base64url');
+
+const stateOf = ({ consumedPoints, msBeforeNext }: RateLimiterRes): WindowState => ({
+  hits: consumedPoints,
+  endsAt: Date.now() + Math.max(msBeforeNext, 0),
+});
