@@ -10,10 +10,11 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** What sdk/typescript/src/schema.ts has to be. */
 export async function typescriptSchema() {
   const document = JSON.parse(readFileSync(join(root, 'openapi.json'), 'utf8'));
-  return COMMENT_HEADER + astToString(await openapiTS(document));
+  // What has a default may be left out of a request.
+  return COMMENT_HEADER + astToString(await openapiTS(document, { defaultNonNullable: false }));
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   writeFileSync(join(root, 'sdk/typescript/src/schema.ts'), await typescriptSchema());
   execFileSync('python3', [join(root, 'sdk/python/scripts/generate.py')], { stdio: 'inherit' });
 }

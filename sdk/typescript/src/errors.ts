@@ -81,7 +81,7 @@ export class TimeoutError extends GatehouseError {
   }
 }
 
-const CLASSES: Record<number, typeof GatehouseError> = {
+const CLASSES: Partial<Record<number, typeof GatehouseError>> = {
   401: AuthenticationError,
   403: PermissionDeniedError,
   404: NotFoundError,
@@ -134,11 +134,18 @@ export function retryAfterOf(response: Response): number | null {
 
 function messageOf({ detail }: ErrorBody): string {
   if (typeof detail === 'string') return detail;
-  return detail.map(({ loc, msg }) => `${loc.filter((part) => part !== 'body').join('.')}: ${msg}`).join('; ');
+  return detail
+    .map(({ loc, msg }) => {
+      const field = loc.filter((part) => part !== 'body').join('.');
+      return field === '' ? msg : `${field}: ${msg}`;
+    })
+    .join('; ');
 }
 
 function isErrorBody(body: unknown): body is ErrorBody {
-  return typeof body === 'object' && body !== null && 'error_code' in body && 'detail' in body;
+  if (typeof body !== 'object' || body === null) return false;
+  const { error_code, detail } = body as Partial<ErrorBody>;
+  return typeof error_code === 'string' && (typeof detail === 'string' || Array.isArray(detail));
 }
 
 async function bodyOf(response: Response): Promise<unknown> {

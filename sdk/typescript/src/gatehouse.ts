@@ -8,6 +8,7 @@ import { Uploads } from './resources/uploads.js';
 import { Users } from './resources/users.js';
 import { memoryTokens, type TokenStorage } from './session/tokens.js';
 
+/** What a client is made of. */
 export interface GatehouseOptions {
   /** Where the server is: `https://api.example.com`, without `/api/v1`. */
   baseURL: string;
@@ -40,9 +41,7 @@ export class Gatehouse {
   readonly health: Health;
 
   constructor(options: GatehouseOptions) {
-    const { protocol } = new URL(options.baseURL);
-    if (!/^https?:$/.test(protocol))
-      throw new TypeError(`baseURL must begin with http:// or https://, not ${protocol}`);
+    assertUsable(options);
     const transport = new Transport({
       baseURL: options.baseURL,
       apiKey: options.apiKey,
@@ -59,6 +58,17 @@ export class Gatehouse {
     this.broadcasting = new Broadcasting(transport);
     this.health = new Health(transport);
   }
+}
+
+/** Names what is wrong, and does not repeat it: what stands there by mistake may be a secret. */
+function assertUsable({ baseURL, apiKey }: GatehouseOptions): void {
+  const { protocol, username, password, search, hash } = new URL(baseURL);
+  if (!/^https?:$/.test(protocol)) throw new TypeError(`baseURL must begin with http:// or https://, not ${protocol}`);
+  if (username || password) throw new TypeError('baseURL must not hold a name or a password');
+  if (search || hash) throw new TypeError('baseURL must not have a query or a fragment');
+  // fetch would quote it in its error.
+  if (apiKey !== undefined && !/^[\x21-\x7e]+$/.test(apiKey))
+    throw new TypeError('apiKey is empty, or has spaces, line breaks or other characters that no key has');
 }
 
 export type { CallOptions };

@@ -2187,7 +2187,7 @@ export interface components {
              * @description Seconds
              * @default 3600
              */
-            expires_in: number;
+            expires_in?: number;
         };
         SignedUrlResponse: {
             /**
@@ -2224,7 +2224,7 @@ export interface components {
              * @description false: sent to those who are connected now, and not kept; it has no sequence
              * @default true
              */
-            durable: boolean;
+            durable?: boolean;
         };
         ChannelMessageResponse: {
             /**

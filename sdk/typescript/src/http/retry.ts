@@ -17,9 +17,13 @@ export function retryDelay(error: unknown, attempt: number): number | null {
   if (!(error instanceof GatehouseError)) return null;
   const isPassing = error instanceof ConnectionError || error instanceof TimeoutError || PASSING.has(error.status);
   if (!isPassing) return null;
-  const backOff = Math.random() * Math.min(FIRST_DELAY_MS * 2 ** attempt, LONGEST_DELAY_MS);
-  if (error.retryAfter === null) return backOff;
-  return error.retryAfter <= LONGEST_RETRY_AFTER_S ? error.retryAfter * 1000 + backOff : null;
+  if (error.retryAfter === null) return backOff(attempt);
+  return error.retryAfter <= LONGEST_RETRY_AFTER_S ? error.retryAfter * 1000 + backOff(attempt) : null;
+}
+
+/** Exponential with full jitter, in milliseconds. @param attempt 0 for the first */
+export function backOff(attempt: number): number {
+  return Math.random() * Math.min(FIRST_DELAY_MS * 2 ** attempt, LONGEST_DELAY_MS);
 }
 
 /** Resolves after so many milliseconds; rejects with the signal's reason when it is aborted before. */

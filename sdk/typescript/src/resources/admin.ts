@@ -19,6 +19,7 @@ export class Admin {
   readonly uploads: AdminUploads;
   readonly auditLog: AuditLog;
 
+  /** @internal */
   constructor(private readonly transport: Transport) {
     this.users = new AdminUsers(transport);
     this.uploads = new AdminUploads(transport);
@@ -35,18 +36,22 @@ export class Admin {
 export class AdminUsers {
   readonly sessions: AdminUserSessions;
 
+  /** @internal */
   constructor(private readonly transport: Transport) {
     this.sessions = new AdminUserSessions(transport);
   }
 
+  /** One page of accounts, also of disabled ones. */
   list(query?: Query<'get_admin_users'>, options?: CallOptions): Promise<Page<AdminUser>> {
     return this.transport.json({ method: 'GET', path: '/api/v1/admin/users', query, ...options });
   }
 
+  /** All accounts, also disabled ones. */
   iterate(filters?: Filters<'get_admin_users'>, options?: CallOptions): AsyncGenerator<AdminUser> {
     return iterate((page) => this.list({ ...filters, ...page }, options));
   }
 
+  /** One account, with what it takes and may take. */
   get(id: string, options?: CallOptions): Promise<AdminUser> {
     return this.transport.json({ method: 'GET', path: path`/api/v1/admin/users/${id}`, ...options });
   }
@@ -60,6 +65,7 @@ export class AdminUsers {
     return this.transport.json({ method: 'PATCH', path: path`/api/v1/admin/users/${id}`, json: input, ...options });
   }
 
+  /** Removes the account and everything that belongs to it. */
   async delete(id: string, options?: CallOptions): Promise<void> {
     await this.transport.json({ method: 'DELETE', path: path`/api/v1/admin/users/${id}`, ...options });
   }
@@ -82,8 +88,10 @@ export class AdminUsers {
 
 /** The devices on which a user is signed in. */
 export class AdminUserSessions {
+  /** @internal */
   constructor(private readonly transport: Transport) {}
 
+  /** One page of sessions, newest first. */
   list(userId: string, query?: Query<'get_admin_users_id_sessions'>, options?: CallOptions): Promise<Page<Session>> {
     return this.transport.json({
       method: 'GET',
@@ -93,10 +101,12 @@ export class AdminUserSessions {
     });
   }
 
+  /** All sessions of the user. */
   iterate(userId: string, options?: CallOptions): AsyncGenerator<Session> {
     return iterate((page) => this.list(userId, page, options));
   }
 
+  /** Signs the user out on one device. */
   async end(userId: string, sessionId: string, options?: CallOptions): Promise<void> {
     const route = path`/api/v1/admin/users/${userId}/sessions/${sessionId}`;
     await this.transport.json({ method: 'DELETE', path: route, ...options });
@@ -105,16 +115,20 @@ export class AdminUserSessions {
 
 /** Everybody's files. */
 export class AdminUploads {
+  /** @internal */
   constructor(private readonly transport: Transport) {}
 
+  /** One page of everybody's files; `user_id` narrows it to one owner. */
   list(query?: Query<'get_admin_uploads'>, options?: CallOptions): Promise<Page<StoredFile>> {
     return this.transport.json({ method: 'GET', path: '/api/v1/admin/uploads', query, ...options });
   }
 
+  /** All of everybody's files. */
   iterate(filters?: Filters<'get_admin_uploads'>, options?: CallOptions): AsyncGenerator<StoredFile> {
     return iterate((page) => this.list({ ...filters, ...page }, options));
   }
 
+  /** Deletes anybody's file for good. */
   async delete(id: string, options?: CallOptions): Promise<void> {
     await this.transport.json({ method: 'DELETE', path: path`/api/v1/admin/uploads/${id}`, ...options });
   }
@@ -122,12 +136,15 @@ export class AdminUploads {
 
 /** Who did what, newest first. */
 export class AuditLog {
+  /** @internal */
   constructor(private readonly transport: Transport) {}
 
+  /** One page of entries; `from` and `to` are ISO times. */
   list(query?: Query<'get_admin_audit_log'>, options?: CallOptions): Promise<Page<AuditEntry>> {
     return this.transport.json({ method: 'GET', path: '/api/v1/admin/audit-log', query, ...options });
   }
 
+  /** All entries. */
   iterate(filters?: Filters<'get_admin_audit_log'>, options?: CallOptions): AsyncGenerator<AuditEntry> {
     return iterate((page) => this.list({ ...filters, ...page }, options));
   }

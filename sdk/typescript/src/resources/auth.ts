@@ -33,6 +33,7 @@ export class Auth {
   /** The devices on which the user is signed in. */
   readonly sessions: Sessions;
 
+  /** @internal */
   constructor(private readonly transport: Transport) {
     this.mfa = new Mfa(transport);
     this.sessions = new Sessions(transport);
@@ -148,8 +149,10 @@ export class Auth {
 
 /** Time-based codes (TOTP) and recovery codes. */
 export class Mfa {
+  /** @internal */
   constructor(private readonly transport: Transport) {}
 
+  /** Whether there is a second factor, has to be one, and how many recovery codes are left. */
   status(options?: CallOptions): Promise<MfaStatus> {
     return this.transport.json({ method: 'GET', path: '/api/v1/auth/mfa', ...options });
   }
@@ -187,6 +190,7 @@ export class Mfa {
     return this.transport.json({ method: 'POST', path: '/api/v1/auth/mfa/recovery-codes', json: input, ...options });
   }
 
+  /** Takes the second factor off, for the password and a code or a recovery code. */
   async disable(input: MfaProof, options?: CallOptions): Promise<void> {
     await this.transport.json({ method: 'POST', path: '/api/v1/auth/mfa/disable', json: input, ...options });
   }
@@ -194,12 +198,15 @@ export class Mfa {
 
 /** The sessions of the signed-in user. */
 export class Sessions {
+  /** @internal */
   constructor(private readonly transport: Transport) {}
 
+  /** One page of sessions; `is_current` marks the one that asks. */
   list(query?: Query<'get_auth_sessions'>, options?: CallOptions): Promise<Page<Session>> {
     return this.transport.json({ method: 'GET', path: '/api/v1/auth/sessions', query, ...options });
   }
 
+  /** All sessions. */
   iterate(filters?: Filters<'get_auth_sessions'>, options?: CallOptions): AsyncGenerator<Session> {
     return iterate((page) => this.list({ ...filters, ...page }, options));
   }

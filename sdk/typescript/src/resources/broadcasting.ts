@@ -1,5 +1,9 @@
 import { path } from '../http/path.js';
 import type { CallOptions, Transport } from '../http/transport.js';
+import { Connection, type ConnectOptions } from '../live/connection.js';
+import { keyed } from '../live/keyed.js';
+import { ChannelStream, type StreamOptions } from '../live/stream.js';
+import type { StreamEvent } from '../live/types.js';
 import { iterate } from '../pagination.js';
 import type {
   Authorised,
@@ -20,6 +24,7 @@ import type {
 export class Broadcasting {
   readonly channels: Channels;
 
+  /** @internal */
   constructor(private readonly transport: Transport) {
     this.channels = new Channels(transport);
   }
@@ -31,13 +36,11 @@ export class Broadcasting {
    * @throws PermissionDeniedError when the channel's policy does not let the user publish
    */
   publish<Data = unknown>(input: PublishInput, options?: CallOptions): Promise<ChannelMessage<Data>> {
-    const isDurable = input.durable !== false;
-    const json = isDurable ? { idempotency_key: randomKey(), ...input } : input;
     return this.transport.json({
       method: 'POST',
       path: '/api/v1/broadcasting/messages',
-      json,
-      isRepeatable: isDurable,
+      json: keyed(input),
+      isRepeatable: input.durable !== false,
       ...options,
     });
   }
@@ -81,24 +84,56 @@ export class Broadcasting {
       ...options,
     });
   }
+
+  /**
+   * Connects by Socket.IO: many channels, and publishing, over one connection, which comes back by itself. It returns at once; the
+   * state of the connection tells the rest. Sign in before.
+   */
+  connect(options?: ConnectOptions): Connection {
+    return new Connection(this.transport, options);
+  }
+
+  /**
+   * Reads one channel over an HTTP response that does not end, and goes on by itself after a lost connection, with what was published
+   * meanwhile. It ends with `break`, by `signal`, or after an event `ended`, when the session or the membership has ended. Of volatile
+   * messages those are missed that are published while a connection is made, as with each new access token.
+   *
+   * ```ts
+   * for await (const event of api.broadcasting.stream('news'))
+   *   if (event.type === 'message') console.log(event.message.data);
+   * ```
+   *
+   * @throws PermissionDeniedError when the channel may not be read, also when that turns out later
+   * @throws ConnectionError, TimeoutError when the server cannot be reached at first; afterwards it is tried again and again
+   */
+  stream<Data = unknown>(
+    channel: string,
+    options: StreamOptions = {},
+  ): AsyncGenerator<StreamEvent<Data>, void, undefined> {
+    return new ChannelStream<Data>(this.transport, channel, options).events();
+  }
 }
 
 /** The channels that the user may read. */
 export class Channels {
   readonly members: ChannelMembers;
 
+  /** @internal */
   constructor(private readonly transport: Transport) {
     this.members = new ChannelMembers(transport);
   }
 
+  /** One page of the channels that have been used. */
   list(query?: Query<'get_broadcasting_channels'>, options?: CallOptions): Promise<Page<Channel>> {
     return this.transport.json({ method: 'GET', path: '/api/v1/broadcasting/channels', query, ...options });
   }
 
+  /** All channels that have been used. */
   iterate(options?: CallOptions): AsyncGenerator<Channel> {
     return iterate((page) => this.list(page, options));
   }
 
+  /** One channel; of a presence channel with its members. A name that nobody has used is an empty channel. */
   get(name: string, options?: CallOptions): Promise<Channel> {
     return this.transport.json({ method: 'GET', path: path`/api/v1/broadcasting/channels/${name}`, ...options });
   }
@@ -116,8 +151,10 @@ export class Channels {
 
 /** For admins: who may read a `private-<name>` channel. */
 export class ChannelMembers {
+  /** @internal */
   constructor(private readonly transport: Transport) {}
 
+  /** One page of members. */
   list(
     channel: string,
     query?: Query<'get_broadcasting_channels_name_members'>,
@@ -127,10 +164,12 @@ export class ChannelMembers {
     return this.transport.json({ method: 'GET', path: route, query, ...options });
   }
 
+  /** All members. */
   iterate(channel: string, options?: CallOptions): AsyncGenerator<Member> {
     return iterate((page) => this.list(channel, page, options));
   }
 
+  /** Lets a user read the channel. */
   async add(channel: string, userId: string, options?: CallOptions): Promise<void> {
     const route = path`/api/v1/broadcasting/channels/${channel}/members/${userId}`;
     await this.transport.json({ method: 'PUT', path: route, ...options });
@@ -141,10 +180,4 @@ export class ChannelMembers {
     const route = path`/api/v1/broadcasting/channels/${channel}/members/${userId}`;
     await this.transport.json({ method: 'DELETE', path: route, ...options });
   }
-}
-
-/** crypto.randomUUID() is missing on pages that do not come by HTTPS. */
-function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

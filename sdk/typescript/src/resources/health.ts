@@ -3,6 +3,7 @@ import type { HealthReport, Liveness } from '../types.js';
 
 /** How the server is. */
 export class Health {
+  /** @internal */
   constructor(private readonly transport: Transport) {}
 
   /** Whether the process answers; nothing else is asked. */

@@ -5,7 +5,6 @@ import type {
   ApiKey,
   CreateApiKeyInput,
   Filters,
-  Message,
   NewApiKey,
   Page,
   PublicUser,
@@ -21,6 +20,7 @@ export class Users {
   /** The keys of the signed-in user. */
   readonly apiKeys: ApiKeys;
 
+  /** @internal */
   constructor(private readonly transport: Transport) {
     this.apiKeys = new ApiKeys(transport);
   }
@@ -35,6 +35,7 @@ export class Users {
     return this.transport.json({ method: 'GET', path: '/api/v1/users', query, ...options });
   }
 
+  /** All users whom `list()` shows. */
   iterate(filters?: Filters<'get_users'>, options?: CallOptions): AsyncGenerator<User | PublicUser> {
     return iterate((page) => this.list({ ...filters, ...page }, options));
   }
@@ -50,8 +51,8 @@ export class Users {
   }
 
   /** Removes the account and everything that belongs to it. */
-  delete(id: string, options?: CallOptions): Promise<Message> {
-    return this.transport.json({ method: 'DELETE', path: path`/api/v1/users/${id}`, ...options });
+  async delete(id: string, options?: CallOptions): Promise<void> {
+    await this.transport.json({ method: 'DELETE', path: path`/api/v1/users/${id}`, ...options });
   }
 
   /** The signed-in user, with statistics. */
@@ -79,12 +80,14 @@ export class Users {
 
   /** Everything that is kept about the user, as a ZIP archive: profile, sessions, keys, audit entries, files. */
   async exportMe(options?: CallOptions): Promise<Download> {
-    return new Download(await this.transport.response({ method: 'GET', path: '/api/v1/users/me/export', ...options }));
+    const response = await this.transport.response({ method: 'GET', path: '/api/v1/users/me/export', ...options });
+    return new Download(response, options?.signal);
   }
 }
 
 /** Keys by which programs act for the user. */
 export class ApiKeys {
+  /** @internal */
   constructor(private readonly transport: Transport) {}
 
   /** Makes a key, which is shown this once. Without `scopes` it may everything but `admin`. */
@@ -92,10 +95,12 @@ export class ApiKeys {
     return this.transport.json({ method: 'POST', path: '/api/v1/users/me/api-keys', json: input, ...options });
   }
 
+  /** One page of keys, without the keys themselves. */
   list(query?: Query<'get_users_me_api_keys'>, options?: CallOptions): Promise<Page<ApiKey>> {
     return this.transport.json({ method: 'GET', path: '/api/v1/users/me/api-keys', query, ...options });
   }
 
+  /** All keys, without the keys themselves. */
   iterate(filters?: Filters<'get_users_me_api_keys'>, options?: CallOptions): AsyncGenerator<ApiKey> {
     return iterate((page) => this.list({ ...filters, ...page }, options));
   }

@@ -10,6 +10,7 @@ export interface Tokens {
 
 /** Where the client keeps its tokens. The methods may be asynchronous. */
 export interface TokenStorage {
+  /** What was set last, `null` when nothing was. */
   get(): Tokens | null | Promise<Tokens | null>;
   /** `null` forgets them. */
   set(tokens: Tokens | null): void | Promise<void>;
@@ -39,7 +40,8 @@ export function localStorageTokens(key = 'gatehouse.tokens'): TokenStorage {
       const text = localStorage.getItem(key);
       if (text === null) return null;
       try {
-        return JSON.parse(text) as Tokens;
+        const kept = JSON.parse(text) as Tokens | null;
+        return typeof kept?.refresh_token === 'string' ? kept : null;
       } catch {
         return null;
       }

@@ -1,0 +1,1 @@
+"""What the two clients have in common: nothing here sends, receives or waits."""
