@@ -7,7 +7,7 @@ import { ConnectionError, Download, type Gatehouse, PermissionDeniedError, Timeo
 import { filenameOf } from '../src/uploads/content-disposition.js';
 import { failureOf, LocalServer, TestServer } from './support.js';
 
-const content = new Dice(22).text(2 * MIB);
+const content = new Dice(22).text(2 * MIB) as Buffer<ArrayBuffer>;
 
 describe('a download', () => {
   let server: TestServer;

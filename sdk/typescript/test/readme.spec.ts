@@ -37,7 +37,11 @@ describe('the guide', () => {
     writeFileSync(file, program.replaceAll('http://localhost:8000', server.url));
     const run = spawnSync(process.execPath, [file], { cwd: consumer.path, encoding: 'utf8', timeout: 120_000 });
     const printed = run.stdout.split(END).map((text) => text.trim());
-    expect({ status: run.status, stderr: run.stderr, printed }).toEqual({
+    const stderr = run.stderr.replace(
+      /^.*ExperimentalWarning: (openAsBlob|buffer\.File) .*\n(\(Use `node .*\n)?/gm,
+      '',
+    );
+    expect({ status: run.status, stderr, printed }).toEqual({
       status: 0,
       stderr: '',
       printed: [...blocks.map((block) => block.printed), ''],

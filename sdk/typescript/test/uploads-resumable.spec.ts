@@ -20,7 +20,8 @@ import {
 } from '../src/index.js';
 import { failureOf, fault, json, LocalServer, TestServer } from './support.js';
 
-const dice = new Dice(23);
+const seeded = new Dice(23);
+const dice = { text: (size: number) => seeded.text(size) as Buffer<ArrayBuffer> };
 const RESUMABLE = '/api/v1/uploads/resumable';
 
 /** Keeps what is unfinished, and what was ever kept. */
