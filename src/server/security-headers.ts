@@ -23,10 +23,10 @@ export function securityHeaders({ http }: AppConfig): SecurityHeadersOptions {
 
 /** Listed origins only, and no credentials: Gatehouse sets no cookies, a browser application sends its token itself. */
 export function corsOptions({ http }: AppConfig): FastifyCorsOptions {
-  return {
+  const options: FastifyCorsOptions = {
     origin: [...http.corsOrigins],
     credentials: false,
-    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
     allowedHeaders: [
       ...[
         'Authorization',
@@ -49,5 +49,11 @@ export function corsOptions({ http }: AppConfig): FastifyCorsOptions {
       ...['Upload-Offset', 'Upload-Length', 'Upload-Expires', 'Upload-Metadata'],
     ],
     maxAge: PREFLIGHT_SECONDS,
+  };
+  // OPTIONS is a method of tus, too: what does not ask for another method is no preflight.
+  const withoutPreflight = { ...options, preflight: false };
+  return {
+    delegator: ({ headers }, choose) =>
+      choose(null, headers['access-control-request-method'] === undefined ? withoutPreflight : options),
   };
 }

@@ -9,8 +9,17 @@ const filesIn = (folder: string, ending: string) =>
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
 
 const sources = filesIn('src', '.ts');
-const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...filesIn('docs', '.md'), 'sdk/typescript/README.md', 'sdk/python/README.md'];
-const code = [...sources, ...filesIn('sdk/typescript/src', '.ts')].map(read).join('\n');
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  ...filesIn('docs', '.md'),
+  'sdk/typescript/README.md',
+  'sdk/python/README.md',
+];
+const code = [...sources, ...filesIn('sdk/typescript/src', '.ts'), ...filesIn('sdk/python/src', '.py')]
+  .map(read)
+  .join('\n');
 
 describe('what the documents name is there', () => {
   it('decisions that the code points to', () => {

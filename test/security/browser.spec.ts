@@ -88,9 +88,20 @@ describe('browser', () => {
   it('S46 methods and headers come from a list as well', async () => {
     const { headers } = await preflight(listing, LISTED, '/api/v1/users/me', 'TRACE');
     expect(headers['access-control-allow-methods'].split(', ').sort()).toEqual(
-      ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'].sort(),
+      ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].sort(),
     );
     expect(headers['access-control-allow-headers'].toLowerCase()).not.toContain('*');
+  });
+
+  it('a question of tus is no preflight, whoever asks it', async () => {
+    const path = '/api/v1/uploads/resumable';
+    const asked = await listing.http.options(path).set(user.auth).expect(204);
+    expect(asked.headers['tus-version']).toBe('1.0.0');
+    const byPage = await listing.http.options(path).set('Origin', LISTED).set(user.auth).expect(204);
+    expect(byPage.headers).toMatchObject({ 'tus-version': '1.0.0', 'access-control-allow-origin': LISTED });
+    const { headers } = await preflight(listing, LISTED, path, 'OPTIONS').expect(204);
+    expect(headers['access-control-allow-methods']).toContain('OPTIONS');
+    await listing.http.options('/nowhere').set('Origin', LISTED).expect(404);
   });
 
   const expectProtected = (headers: Record<string, string>, what: string) => {

@@ -36,7 +36,7 @@ def sync_of(source: str, name: str) -> str:
     text = source
     for start, end, replacement in sorted(edits, reverse=True):
         text = text[:start] + replacement + text[end:]
-    text = text.replace('import Awaitable, ', 'import ')
+    text = re.sub(r'^(from collections\.abc import .*?)\bAwaitable, ', r'\1', text, flags=re.MULTILINE)
     return HEADER.format(name=name) + text
 
 

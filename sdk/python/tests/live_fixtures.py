@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from gatehouse_client import GatehouseClient
-from live_server import LiveServer, admin_of
+from live_server import LiveServer, admin_of, opened
 
 
 @pytest.fixture(scope='session')
@@ -49,8 +49,15 @@ def brief_server() -> Iterator[LiveServer]:
     server.remove()
 
 
+@pytest.fixture(autouse=True)
+def close_what_was_opened() -> Iterator[None]:
+    """Closes the clients that a test has made of `admin_of`."""
+    yield
+    while opened:
+        opened.pop().close()
+
+
 @pytest.fixture
-def live_admin(live_server: LiveServer) -> Iterator[GatehouseClient]:
+def live_admin(live_server: LiveServer) -> GatehouseClient:
     """Somebody who may publish anywhere, apart from the client that is tested."""
-    with admin_of(live_server) as admin:
-        yield admin
+    return admin_of(live_server)

@@ -16,6 +16,9 @@ from support import ADMIN, PASSWORD, Blocking, Server, new_name
 
 PATIENCE = 60.0
 
+opened: list[GatehouseClient] = []
+"""Closed after the test."""
+
 
 class LiveServer(Server):
     """A server that is killed without a warning, and started again with the same data on the same port."""
@@ -33,6 +36,7 @@ class LiveServer(Server):
 def admin_of(server: Server) -> GatehouseClient:
     """Somebody who may publish anywhere, apart from the client that is tested."""
     admin = GatehouseClient(server.url)
+    opened.append(admin)
     admin.auth.login(**ADMIN)
     return admin
 
@@ -226,11 +230,12 @@ class Way:
     @staticmethod
     def _carry(source: socket.socket, sink: socket.socket, stalled: threading.Event) -> None:
         try:
-            while data := source.recv(65536):
+            with source:
+                while data := source.recv(65536):
+                    if not stalled.is_set():
+                        sink.sendall(data)
                 if not stalled.is_set():
-                    sink.sendall(data)
-            if not stalled.is_set():
-                sink.shutdown(socket.SHUT_WR)
+                    sink.shutdown(socket.SHUT_WR)
         except OSError:
             pass
 
@@ -241,6 +246,8 @@ class Way:
         # The thread that accepts would keep it open.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for pair in self.opened:
+            pair.close_both()
 
 
 class Publisher:

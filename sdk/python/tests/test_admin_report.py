@@ -76,7 +76,7 @@ def test_the_numbers_are_those_of_the_server(known_server: LiveServer, tmp_path:
     assert cells['Failed logins of the last day'][2][-2:] == ['1', '1']
     assert cells['Quota'][1] == ['everything', '3500', '1000000', '0.35']
 
-    rows = list(csv.reader(file.open(encoding='utf-8', newline='')))
+    rows = list(csv.reader(file.read_text('utf-8').splitlines()))
     assert rows[0] == ['table', 'name', 'measure', 'value']
     assert ['Users', 'user', 'disabled', '1'] in rows
     assert ['Storage, the 10 largest', bob, 'bytes', '2000'] in rows

@@ -9,6 +9,7 @@ describe('live messages', () => {
   let admin: Gatehouse;
   let ann: TestUser;
   const opened: Connection[] = [];
+  const lines: DeadLine[] = [];
   let count = 0;
   const aChannel = (prefix = 'news') => `${prefix}-${++count}`;
 
@@ -28,8 +29,9 @@ describe('live messages', () => {
     admin = await server.admin();
     ann = await server.user();
   }, 60_000);
-  afterEach(() => {
+  afterEach(async () => {
     for (const live of opened.splice(0)) live.close();
+    for (const line of lines.splice(0)) await line.close();
   });
   afterAll(() => server?.stop());
 
@@ -161,6 +163,7 @@ describe('live messages', () => {
       const channel = aChannel(prefix);
       await Promise.all(range(1, 200).map((n) => publish(channel, n)));
       const line = await DeadLine.to(server.url);
+      lines.push(line);
       const api = server.client({ baseURL: line.url });
       await api.auth.login({ email: ann.email, password: ann.password });
       // Its frames can be read.
@@ -183,8 +186,6 @@ describe('live messages', () => {
       // A pause is nobody's departure.
       if (lookers) expect(lookers.told.items.map(({ name }) => name)).toEqual(['joined']);
       expect(line.sent.match(/"subscribe"/g)?.length).toBeGreaterThan(3);
-      live.close();
-      await line.close();
     },
     90_000,
   );

@@ -20,7 +20,7 @@ describe('the guide', () => {
     // As the guide starts it, on a port of its own.
     const [, variables] = /^(ADMIN_EMAIL=.*) npm start$/m.exec(README) ?? [];
     const environment = Object.fromEntries(variables.split(' ').map((pair) => pair.split('=')));
-    server = await TestServer.start({ ...environment, RATE_LIMIT_ENABLED: 'true', RATE_LIMIT_CREDENTIALS: '30/60' });
+    server = await TestServer.start({ ...environment, RATE_LIMIT_ENABLED: 'true' });
     packed = packClient();
     const dependencies = ['socket.io-client', 'eventsource-parser', 'tus-js-client'];
     consumer = installClient(packed.tarball, [...dependencies, 'otpauth']);

@@ -92,6 +92,9 @@ class Socket(Link):
             self._client.eio.wait()
         finally:
             self.over(ConnectionLost('the connection has broken'))
+            # The library leaves it open where the other side has broken it; nobody reads from it any more.
+            if self._client.eio.ws is not None:
+                self._client.eio.ws.shutdown()
 
 
 class AsyncSocket(Link):

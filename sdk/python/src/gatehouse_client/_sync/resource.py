@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Awaitable, Callable
+from collections.abc import Iterator, Callable
 from typing import TypeVar
 
 from ..pages import Page
