@@ -103,16 +103,18 @@ export class UnsubscribedEvent {
   reason!: 'membership_removed';
 }
 
-export const END_REASONS: readonly EndReason[] = [
-  'logged_out',
-  'account_disabled',
-  'account_deleted',
-  'role_changed',
-  'token_expired',
-  'slow_reader',
-  'rate_limited',
-  'subscription_failed',
-];
+const END_REASON_NAMES: Record<EndReason, true> = {
+  logged_out: true,
+  account_disabled: true,
+  account_deleted: true,
+  role_changed: true,
+  api_key_revoked: true,
+  token_expired: true,
+  rate_limited: true,
+  slow_reader: true,
+  subscription_failed: true,
+};
+export const END_REASONS = Object.keys(END_REASON_NAMES) as readonly EndReason[];
 
 export class SessionEndedEvent {
   @ApiProperty({ enum: END_REASONS })
