@@ -82,6 +82,10 @@ inBrowser('uploads and downloads')('uploads and downloads of a page', () => {
     async (_way, options, method) => {
       const requests: string[] = [];
       page.on('request', (request) => requests.push(`${request.method()} ${request.resourceType()}`));
+      // Browsers tell of progress now and then: what goes too fast has none.
+      const devtools = await page.context().newCDPSession(page);
+      const conditions = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: content.length };
+      await devtools.send('Network.emulateNetworkConditions', conditions);
       const { stored, seen, error } = await upload(content, 'größe.txt', { description: 'of a page', ...options });
       expect(error).toBeUndefined();
       expect(stored).toMatchObject({ filename: 'größe.txt', description: 'of a page', file_hash: sha256(content) });
