@@ -704,6 +704,15 @@ describe('the limits of sockets', () => {
     expect(await other.ask('ping')).toMatchObject({ ok: true });
   });
 
+  it('who has used up the rate can renew the token all the same, so often and no more', async () => {
+    const client = await connect(app, user);
+    for (let i = 0; i < 20; i++) await client.ask('ping');
+    expect(await client.ask('ping')).toMatchObject({ ok: false, error: { code: 429 } });
+    const renew = () => client.ask('authenticate', { token: user.accessToken });
+    for (let i = 0; i < 20; i++) expect(await renew()).toMatchObject({ ok: true });
+    expect(await renew()).toMatchObject({ ok: false, error: { code: 429 } });
+  });
+
   it('data over 64 KiB is refused with 413, and the connection goes on', async () => {
     const client = await connect(app, admin);
     const fits = 'x'.repeat(64 * KIB - 2);

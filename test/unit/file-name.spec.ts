@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { toDisplayName } from '../../src/uploads/intake/file-name.js';
+import { fromFormName, toDisplayName } from '../../src/uploads/intake/file-name.js';
 
 describe('toDisplayName', () => {
   it.each([
@@ -43,8 +43,9 @@ describe('toDisplayName', () => {
   it.each([
     ['a%22b.txt', 'a"b.txt'],
     ['a%0D%0Ab.txt', 'ab.txt'],
-  ])('reads what browsers escape in %j', (given, name) => {
-    expect(toDisplayName(given)).toBe(name);
+  ])('reads what browsers escape in %j, when it comes in a form', (given, name) => {
+    expect(toDisplayName(fromFormName(given))).toBe(name);
+    expect(toDisplayName(given)).toBe(given);
   });
 
   it.each([

@@ -5,6 +5,11 @@ const EXTENSION = /\.[\p{L}\p{N}_-]{1,31}$/u;
 /** How the form data of browsers carries what would end a quoted name (WHATWG HTML, multipart/form-data encoding). */
 const FORM_ESCAPES: Record<string, string> = { '%22': '"', '%0D': '\r', '%0A': '\n' };
 
+/** The name as it was before the browser put it into a form; other ways (tus, JSON) carry names as they are. */
+export function fromFormName(given: string | undefined): string | undefined {
+  return given?.replace(/%22|%0D|%0A/g, (escape) => FORM_ESCAPES[escape]);
+}
+
 /** Control characters, line and paragraph separators, what turns the direction of text, and halves of surrogate pairs. */
 const UNSEEN = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
 
@@ -13,7 +18,7 @@ const UNSEEN = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
  * ever made of it.
  */
 export function toDisplayName(given: string | undefined): string {
-  const line = (given ?? '').replace(/%22|%0D|%0A/g, (escape) => FORM_ESCAPES[escape]).replace(UNSEEN, '');
+  const line = (given ?? '').replace(UNSEEN, '');
   const name = line
     .slice(Math.max(line.lastIndexOf('/'), line.lastIndexOf('\\')) + 1)
     .trimStart()

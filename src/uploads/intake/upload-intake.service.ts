@@ -8,7 +8,7 @@ import { ReservationsRepository } from '../reservations.repository.js';
 import { BlobStorage } from '../storage/blob-storage.js';
 import type { StoredFile } from '../stored-file.entity.js';
 import { FileTooLargeError, MissingFileError, QuotaExceededError, UploadInterruptedError } from '../uploads.errors.js';
-import { toDisplayName } from './file-name.js';
+import { fromFormName, toDisplayName } from './file-name.js';
 import { refuseEarly } from './file-type.js';
 import { validateFields } from './form-fields.js';
 import { IncomingFile } from './incoming-file.js';
@@ -99,7 +99,7 @@ export class UploadIntake {
 
   private async takeFile(pending: Pending, { stream, filename, declaredType }: FilePart): Promise<void> {
     const { maxFileBytes: maxBytes, allowedTypes } = this.config.uploads;
-    const claims = { filename: toDisplayName(filename), declaredType, isUnnamed: !filename };
+    const claims = { filename: toDisplayName(fromFormName(filename)), declaredType, isUnnamed: !filename };
     refuseEarly(claims.declaredType, claims.filename, allowedTypes);
     const rules = { maxBytes, allowedTypes, reserve: (size: number) => this.ensureReserved(pending, size) };
     pending.file = new IncomingFile(await this.storage.write(pending.id), claims, rules);
