@@ -87,6 +87,23 @@ def whole(content: bytes, **headers: str) -> Any:
     return 200, fields, content
 
 
+def test_a_part_that_is_answered_with_the_whole(make: Any) -> None:
+    with Script(whole(CONTENT)) as script:
+        uploads = make(script.url, api_key='gh_key').uploads
+        for all_of_it in ((0, None), (0, 9_999), (0, 20_000), (-10_000, None)):
+            assert uploads.download('f', range=all_of_it).read() == CONTENT
+        for part in ((0, 9_998), (1, None), (-9_999, None)):
+            with pytest.raises(InvalidAnswerError, match='the whole file came'):
+                uploads.download('f', range=part).read()
+
+
+def test_a_name_as_long_as_names_can_be(make: Any, tmp_path: Path) -> None:
+    target = tmp_path / ('文' * 85)
+    with Script(whole(CONTENT)) as script:
+        make(script.url, api_key='gh_key').uploads.download('f').save(target)
+    assert target.read_bytes() == CONTENT and os.listdir(tmp_path) == [target.name]
+
+
 def test_bytes_that_a_proxy_has_compressed(make: Any) -> None:
     with Script(whole(gzip.compress(CONTENT), ETag=ETAG, Content_Encoding='gzip')) as script:
         with make(script.url, api_key='gh_key').uploads.download('f') as download:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import traceback
+import uuid
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import pytest
 
 import gatehouse_client as g
+from gatehouse_client._shared.recovery import ConnectionLost
 from support import RESET, STALL, Script, answer, fault
 
 CLASSES = {
@@ -40,7 +44,8 @@ def test_each_status_has_its_class(make: Any, status: int) -> None:
     assert (error.status, error.code, error.message, error.request_id) == (status, 'some_code', 'It went wrong', 'r-1')
     assert (str(error), error.retry_after, error.field_errors) == ('It went wrong', 7.0, {})
     assert error.body['error_code'] == 'some_code'
-    assert repr(error) == f"{CLASSES[status].__name__}('It went wrong', status={status}, code='some_code')"
+    said = f"'It went wrong', status={status}, code='some_code', request_id='r-1'"
+    assert repr(error) == f'{CLASSES[status].__name__}({said})'
 
 
 def test_a_list_of_faults_becomes_a_sentence(make: Any) -> None:
@@ -67,6 +72,24 @@ def test_an_answer_of_somebody_else(make: Any) -> None:
         error = failure_of(make, said)
         assert (type(error), error.code, error.status) == (g.InvalidAnswerError, 'invalid_answer', 200)
         assert 'base_url' in error.message
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        g.ValidationError('No', status=422, code='c', field_errors={'a': ['b']}, request_id='r', body={'x': 1}),
+        g.MfaRequiredError('token', 300),
+        g.GatehouseConnectionError('lost'),
+        g.GatehouseTimeoutError('late'),
+        g.SessionEnded('logged_out'),
+        g.SubscriptionEnded('membership_removed'),
+        ConnectionLost('lost', 'token_expired'),
+    ],
+    ids=repr,
+)
+def test_errors_go_to_other_processes(error: g.GatehouseError) -> None:
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (type(other), str(other), vars(other)) == (type(error), str(error), vars(error))
 
 
 def test_when_to_ask_again(make: Any) -> None:
@@ -131,12 +154,23 @@ def test_what_no_client_can_be_made_with() -> None:
         g.GatehouseClient('http://localhost', max_retries=-1)
 
 
+@pytest.mark.parametrize('end', ['/api/v1', '/api/v1/', '/'])
+def test_the_address_of_the_api_is_that_of_the_server(make: Any, end: str) -> None:
+    with Script(fault(404, 'file_not_found')) as script:
+        with pytest.raises(g.NotFoundError):
+            make(script.url + end).uploads.get('f')
+        assert script.requests[0][1] == '/api/v1/uploads/f'
+
+
 def test_a_name_cannot_lead_elsewhere(make: Any) -> None:
     with Script(fault(404, 'file_not_found')) as script:
         client = make(script.url + '/below/', api_key='gh_key')
         with pytest.raises(g.NotFoundError):
             client.uploads.get('../users/me?x#y')
         assert script.requests[0][1] == '/below/api/v1/uploads/..%2Fusers%2Fme%3Fx%23y'
+        with pytest.raises(g.NotFoundError):
+            client.uploads.get(uuid.UUID(int=1))
+        assert script.requests[1][1] == '/below/api/v1/uploads/00000000-0000-0000-0000-000000000001'
         for name in ('', '.', '..', None):
             with pytest.raises(ValueError, match='id has to be'):
                 client.uploads.get(name)

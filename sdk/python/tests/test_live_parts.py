@@ -9,6 +9,7 @@ import pytest
 
 from gatehouse_client import (
     AuthenticationError,
+    ConnectionLost,
     GatehouseConnectionError,
     GatehouseError,
     MessageReceived,
@@ -22,7 +23,7 @@ from gatehouse_client import (
 )
 from gatehouse_client._shared.inbox import Inbox, Standing
 from gatehouse_client._shared.reading import Reading, SequenceSkipped
-from gatehouse_client._shared.recovery import ConnectionLost, Recovery, end_of_session, renewal_time
+from gatehouse_client._shared.recovery import Recovery, end_of_session, renewal_time
 from gatehouse_client._shared.wire import Link
 
 

@@ -15,7 +15,14 @@ import anyio
 import pytest
 
 from cutter import Cutter
-from gatehouse_client import AsyncGatehouseClient, GatehouseClient, GatehouseConnectionError, GatehouseError
+from gatehouse_client import (
+    AsyncGatehouseClient,
+    GatehouseClient,
+    GatehouseConnectionError,
+    GatehouseError,
+    InvalidAnswerError,
+)
+from gatehouse_client._shared import tus
 from support import PASSWORD, RESET, ROOT, STALL, Script, Server, answer, fault, new_name
 
 MIB = 1024 * 1024
@@ -149,12 +156,43 @@ def test_gives_up_what_cannot_be_finished(make: Any) -> None:
         assert [request[0] for request in script.requests] == ['POST', 'PATCH', 'DELETE']
 
 
-def test_gives_up_when_nothing_gets_through(make: Any) -> None:
+def test_gives_up_when_nothing_gets_through(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tus, 'PATIENCE', 0.5)
     with Script(CREATED, RESET) as script:
         with pytest.raises(GatehouseConnectionError):
-            make(script.url, api_key='gh_key', max_retries=1).uploads.create(file=b'abcd', resumable=True)
+            make(script.url, api_key='gh_key').uploads.create(file=b'abcd', resumable=True)
         methods = [request[0] for request in script.requests]
-        assert methods[:2] == ['POST', 'PATCH'] and methods[-1] == 'DELETE' and methods.count('HEAD') == 4
+        assert methods[:2] == ['POST', 'PATCH'] and methods[-1] == 'DELETE' and 'HEAD' in methods
+
+
+def test_it_is_tried_for_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(tus.time, 'monotonic', lambda: now)
+    endurance, lost = tus.Endurance(2), GatehouseConnectionError('lost')
+    for _ in range(2):
+        # The first piece may have taken long itself.
+        now, began, pauses = now + 500, now + 500, []
+        while (delay := endurance.delay_after(lost)) is not None:
+            pauses.append(delay)
+            now += delay
+        assert now - began >= 60 and pauses[0] <= 0.25 and 4 <= pauses[-1] <= 8
+        endurance.progressed()
+    assert tus.Endurance(0).delay_after(lost) is None
+
+
+@pytest.mark.parametrize('said', [{}, {'Upload_Offset': 'x'}, {'Upload_Offset': '-1'}, {'Upload_Offset': '5'}])
+def test_an_offset_that_makes_no_sense(make: Any, said: dict[str, str]) -> None:
+    for answers in ((RESET, answer(200, None, **said)), (answer(204, None, **said),)):
+        with Script(CREATED, *answers, answer(204)) as script:
+            with pytest.raises(InvalidAnswerError, match='Upload-Offset'):
+                make(script.url, api_key='gh_key').uploads.create(file=b'abcd', resumable=True)
+            assert script.requests[-1][0] == 'DELETE'
+
+
+def test_a_largest_size_that_makes_no_sense(make: Any) -> None:
+    with Script(answer(204, None, Tus_Max_Size='much')) as script:
+        with pytest.raises(InvalidAnswerError, match='Tus-Max-Size'):
+            make(script.url).uploads.resumable_limits()
 
 
 def test_what_the_server_takes_in_pieces(make: Any, server: Server) -> None:

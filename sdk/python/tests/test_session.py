@@ -10,13 +10,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import anyio
 import pytest
 
 import gatehouse_client as g
 from counted import REFUSED, TICKET, Counted, pair
 from document import DOCUMENT, example
+from gatehouse_client._async import auth as async_auth
 from gatehouse_client._shared.expiry import is_due, now_ms
-from support import PASSWORD, RESET, Script, Server, answer, eventually, fault, new_name
+from gatehouse_client._sync import auth as sync_auth
+from support import PASSWORD, RESET, STALL, Script, Server, answer, eventually, fault, new_name
 
 LIVE_LONG = 2**45
 
@@ -103,7 +106,7 @@ def test_who_is_told_of_the_end_can_sign_in_again() -> None:
 def test_a_renewal_that_fails_keeps_the_tokens(make: Any, failure: Any) -> None:
     storage = stored(now_ms())
     with Script(failure, pair(1), TICKET) as script:
-        client = make(script.url, tokens=storage)
+        client = make(script.url, tokens=storage, max_retries=0)
         with pytest.raises(g.GatehouseError):
             client.broadcasting.create_stream_ticket()
         kept = storage.load()
@@ -190,6 +193,63 @@ def test_a_task_that_is_cancelled_holds_nobody_up() -> None:
                     await first
 
     asyncio.run(main())
+
+
+def test_a_renewal_is_finished_whatever_becomes_of_the_call() -> None:
+    storage = stored(0)
+    asked = threading.Event()
+
+    def refresh(handler: Any) -> None:
+        asked.set()
+        Counted()(handler)
+
+    async def main(script: Script) -> None:
+        async with g.AsyncGatehouseClient(script.url, tokens=storage) as client:
+            call = asyncio.create_task(client.broadcasting.create_stream_ticket())
+            await asyncio.to_thread(asked.wait, 10)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        kept = storage.load()
+        assert kept is not None and kept.refresh_token == 'r1'
+
+    with Script(refresh) as script:
+        asyncio.run(main(script))
+        assert [path for path, _ in seen(script)] == ['refresh']
+
+
+def test_and_what_waits_for_it_in_vain_is_quiet(caplog: pytest.LogCaptureFixture) -> None:
+    asked = threading.Event()
+
+    def refuse(handler: Any) -> None:
+        asked.set()
+        time.sleep(0.1)
+        handler.respond(*fault(401, 'invalid_refresh_token'))
+
+    async def main(script: Script) -> list[bool]:
+        ended: list[bool] = []
+        client = g.AsyncGatehouseClient(script.url, tokens=stored(0), on_session_end=lambda: ended.append(True))
+        with anyio.CancelScope() as scope:
+            async with client, anyio.create_task_group() as tasks:
+                tasks.start_soon(client.broadcasting.create_stream_ticket)
+                await asyncio.to_thread(asked.wait, 10)
+                scope.cancel()
+        return ended
+
+    with Script(refuse) as script:
+        assert asyncio.run(main(script)) == [True]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize('lost', [RESET, STALL])
+def test_a_renewal_whose_answer_is_lost_is_repeated(make: Any, lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for auth in (async_auth, sync_auth):
+        assert auth.REFRESH_TIMEOUT < 10
+        monkeypatch.setattr(auth, 'REFRESH_TIMEOUT', 0.2)
+    with Script(lost, pair(1), TICKET) as script:
+        assert make(script.url, tokens=stored(0)).broadcasting.create_stream_ticket().ticket == 't'
+        assert [path for path, _ in seen(script)] == ['refresh', 'refresh', 'ticket']
+        assert script.requests[0][3] == script.requests[1][3]
 
 
 def test_a_real_session_goes_on_and_on(make: Any, hasty_server: Server) -> None:

@@ -15,6 +15,7 @@ import pytest
 from gatehouse_client import (
     AsyncGatehouseClient,
     AuthenticationError,
+    ConnectionLost,
     Gap,
     GatehouseClient,
     GatehouseConnectionError,
@@ -430,8 +431,25 @@ def test_nobody_there_is_told_the_first_time(make: Make, live_server: LiveServer
     with Way(live_server.url) as way:
         url = way.url
     client = make(url, api_key='gh_x', max_retries=1)
-    with pytest.raises(GatehouseConnectionError):
+    with pytest.raises(ConnectionLost, match='refused|Connect call failed'):
         client.broadcasting.connect().open()
+
+
+def test_a_subscription_that_was_cancelled_is_none(live_server: LiveServer) -> None:
+    pytest.importorskip('aiohttp', reason='aiohttp is not installed')
+    name, _ = new_user(live_server)
+
+    async def run(way: Way) -> None:
+        async with AsyncGatehouseClient(way.url) as client:
+            await client.auth.login(username=name, password=PASSWORD)
+            async with client.broadcasting.connect() as live:
+                way.stall()
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(live.subscribe('news', print), 0.2)
+                assert live._subscriptions == {}
+
+    with Way(live_server.url) as way:
+        asyncio.run(run(way))
 
 
 def test_asynchronous_handlers_are_awaited_one_after_the_other(
@@ -538,5 +556,5 @@ def test_a_missing_library_is_named(kind: str, lacks: str, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, lacks, None)
     make: Any = GatehouseClient if kind == 'sync' else AsyncGatehouseClient
     client = make('http://localhost:1')
-    with pytest.raises(ImportError, match=rf"{lacks} is missing.*gatehouse-client\[socketio\]"):
+    with pytest.raises(ImportError, match=rf"{lacks} is missing.*'\./sdk/python\[socketio\]'"):
         client.broadcasting.connect()

@@ -25,7 +25,7 @@ from gatehouse_client import (
 )
 from gatehouse_client._shared import recovery
 from live_server import LiveServer, Publisher, StreamReader, Way, admin_of, new_channel, new_user
-from support import PASSWORD, Script, answer, eventually, fault
+from support import PASSWORD, STALL, Script, answer, eventually, fault
 
 pytest_plugins = ['live_fixtures']
 
@@ -362,3 +362,20 @@ def test_closing_does_not_wait_for_the_next_attempt(make: Make) -> None:
         eventually(lambda: len(script.requests) == 2)
         reader.close()
         assert reader.ended.next() is None
+
+
+def test_closing_gives_up_an_attempt_to_connect() -> None:
+    """With asyncio; a thread that waits for a connection cannot be woken."""
+
+    async def run(url: str, is_asked: Callable[[], bool]) -> None:
+        async with AsyncGatehouseClient(url, api_key='key') as client:
+            stream = client.broadcasting.stream('news')
+            reading = asyncio.ensure_future(stream.__anext__())
+            while not is_asked():
+                await asyncio.sleep(0.01)
+            await stream.aclose()
+            done, _ = await asyncio.wait({reading}, timeout=10)
+            assert done and isinstance(reading.exception(), StopAsyncIteration)
+
+    with Script(STALL) as script:
+        asyncio.run(run(script.url, lambda: bool(script.requests)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import stat
@@ -9,9 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import gatehouse_client as g
 from counted import Counted
-from support import PASSWORD, ROOT, Script, Server, new_name
+from support import PASSWORD, ROOT, Script, Server, fault, new_name
 
 
 def test_a_file_of_tokens(tmp_path: Path) -> None:
@@ -42,6 +46,46 @@ def test_the_lock_of_a_file(tmp_path: Path) -> None:
     one.unlock()
     assert other.try_lock()
     other.unlock()
+
+
+def test_whose_tokens_they_are(tmp_path: Path) -> None:
+    path = tmp_path / 'tokens.json'
+    storage = g.FileTokens(path)
+    with Script(fault(401, 'not_authenticated')) as ours, Script(fault(401, 'invalid_token')) as others:
+        g.FileTokens(path, origin=ours.url + '/below').save(g.Tokens('a0', 'r0', 2**45))
+        for script in (others, ours):
+            with g.GatehouseClient(script.url, tokens=storage) as client:
+                client.auth.logout()
+                with pytest.raises(g.AuthenticationError):
+                    client.users.me()
+            assert path.exists() == (script is others)
+        assert ['authorization' in headers for _, _, headers, _ in others.requests] == [False]
+        assert 'authorization' in ours.requests[0][2] or b'r0' in ours.requests[0][3]
+
+
+def test_one_address_is_written_in_several_ways(tmp_path: Path) -> None:
+    path = tmp_path / 'tokens.json'
+    g.FileTokens(path, origin='https://Example.com').save(g.Tokens('a0', 'r0', 1))
+    assert g.FileTokens(path, origin='HTTPS://example.com:443/').load() is not None
+    for other in ('http://example.com', 'https://example.com:8443', 'https://example.org'):
+        assert g.FileTokens(path, origin=other).load() is None
+
+
+def test_a_file_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    g.FileTokens('~/tokens.json').save(g.Tokens('a0', 'r0', 1))
+    assert (tmp_path / 'tokens.json').exists()
+
+
+def test_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, 'No locks available')
+
+    monkeypatch.setattr(fcntl, 'flock', none)
+    storage = g.FileTokens(tmp_path / 'tokens.json')
+    for _ in range(2):
+        assert storage.try_lock()
+        storage.unlock()
 
 
 PROCESS = """
@@ -87,9 +131,9 @@ def two_processes(url: str, path: Path, seconds: float) -> list[int]:
 
 def test_two_processes_make_one_renewal(tmp_path: Path) -> None:
     path = tmp_path / 'tokens.json'
-    g.FileTokens(path).save(g.Tokens('a0', 'r0', 0))
     server = Counted()
     with Script(server) as script:
+        g.FileTokens(path, origin=script.url).save(g.Tokens('a0', 'r0', 0))
         assert two_processes(script.url, path, 0) == [1, 1]
     assert server.refreshed == 1
 

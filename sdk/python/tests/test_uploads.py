@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 from gatehouse_client import GatehouseConnectionError, GatehouseError, NotFoundError, ValidationError
-from support import RESET, Script
+from gatehouse_client._shared.sources import Source
+from support import RESET, Script, answer, fault
 
 MIB = 1024 * 1024
 
@@ -132,6 +134,50 @@ def test_a_form_is_sent_once(make: Any) -> None:
         with pytest.raises(GatehouseConnectionError):
             make(script.url, api_key='gh_key').uploads.create(file=b'abcd')
         assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize('resumable', [False, True])
+def test_the_same_file_object_again(make: Any, resumable: bool) -> None:
+    begun = [answer(201, None, Location='/x/u-1')] if resumable else []
+    full = fault(507, 'quota_exceeded')
+    with Script(*begun, full, *([answer(204)] if resumable else []), *begun, full) as script:
+        uploads = make(script.url, api_key='gh_key').uploads
+        file = io.BytesIO(b'skipped,sent')
+        file.seek(8)
+        for _ in range(2):
+            with pytest.raises(GatehouseError):
+                uploads.create(file=file, filename='a.txt', resumable=resumable)
+            assert file.tell() == 8
+        sent = [body for method, _, _, body in script.requests if b'sent' in body]
+        assert len(sent) == 2
+
+
+def test_a_file_object_that_was_closed_meanwhile(make: Any) -> None:
+    file = io.BytesIO(b'x')
+    with Script(fault(507, 'quota_exceeded')) as script, pytest.raises(GatehouseError):
+        make(script.url, api_key='gh_key').uploads.create(file=file, on_progress=lambda *_: file.close())
+
+
+def test_what_a_compressed_file_is_said_to_be() -> None:
+    types = {
+        'backup.tar.gz': 'application/gzip',
+        'data.csv.gz': 'application/gzip',
+        'log.txt.xz': 'application/x-xz',
+        'log.txt.bz2': 'application/x-bzip2',
+        'data.csv': 'text/csv',
+        'what': 'application/octet-stream',
+    }
+    assert {name: Source(b'', name, None).content_type for name in types} == types
+
+
+def test_a_temporary_file_of_text() -> None:
+    for opened in (tempfile.NamedTemporaryFile('w+'), tempfile.SpooledTemporaryFile(mode='w+')):
+        with opened as file, pytest.raises(TypeError, match="mode 'rb'"):
+            Source(file, None, None)  # type: ignore[arg-type]
+    with tempfile.SpooledTemporaryFile() as spooled:
+        spooled.write(b'abc')
+        spooled.seek(0)
+        assert Source(spooled, None, None).read() == b'abc'  # type: ignore[arg-type]
 
 
 def test_lists(client: Any) -> None:

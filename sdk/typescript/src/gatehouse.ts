@@ -10,7 +10,7 @@ import { memoryTokens, type TokenStorage } from './session/tokens.js';
 
 /** What a client is made of. */
 export interface GatehouseOptions {
-  /** Where the server is: `https://api.example.com`, without `/api/v1`. */
+  /** Where the server is: `https://api.example.com`. A `/api/v1` at its end is cut. */
   baseURL: string;
   /** Acts by this key instead of a login. */
   apiKey?: string;
@@ -60,15 +60,27 @@ export class Gatehouse {
   }
 }
 
+const BASE_URL =
+  "baseURL must begin with http:// or https://, as in new Gatehouse({ baseURL: 'https://api.example.com' })";
+
 /** Names what is wrong, and does not repeat it: what stands there by mistake may be a secret. */
-function assertUsable({ baseURL, apiKey }: GatehouseOptions): void {
-  const { protocol, username, password, search, hash } = new URL(baseURL);
-  if (!/^https?:$/.test(protocol)) throw new TypeError(`baseURL must begin with http:// or https://, not ${protocol}`);
+function assertUsable(options: GatehouseOptions): void {
+  const { baseURL, apiKey } = (options as GatehouseOptions | undefined) ?? { baseURL: '' };
+  const { protocol, username, password, search, hash } = urlOf(baseURL);
+  if (!/^https?:$/.test(protocol)) throw new TypeError(BASE_URL);
   if (username || password) throw new TypeError('baseURL must not hold a name or a password');
   if (search || hash) throw new TypeError('baseURL must not have a query or a fragment');
   // fetch would quote it in its error.
   if (apiKey !== undefined && !/^[\x21-\x7e]+$/.test(apiKey))
     throw new TypeError('apiKey is empty, or has spaces, line breaks or other characters that no key has');
+}
+
+function urlOf(baseURL: string): URL {
+  try {
+    return new URL(baseURL);
+  } catch {
+    throw new TypeError(BASE_URL);
+  }
 }
 
 export type { CallOptions };

@@ -104,17 +104,35 @@ describe('errors', () => {
   it('no answer is an error of its own, with status 0', async () => {
     const gone = await LocalServer.start(reset);
     await gone.stop();
-    for (const api of [await answering(reset), new Gatehouse({ baseURL: gone.url, maxRetries: 0 })]) {
+    const broken = await LocalServer.start(reset);
+    locals.push(broken);
+    for (const [url, reason] of [
+      [gone.url, 'ECONNREFUSED'],
+      [broken.url, 'UND_ERR_SOCKET'],
+    ]) {
+      const api = new Gatehouse({ baseURL: url, maxRetries: 0 });
       const error = await failureOf(api.users.list({ search: 'secret-search' }));
       expect(error).toBeInstanceOf(ConnectionError);
       expect(error).toMatchObject({ status: 0, code: 'connection_failed', requestId: null, retryAfter: null });
-      expect(error.message).toBe('GET /api/v1/users: no answer');
+      expect(error.message).toBe(`GET ${url}/api/v1/users: no answer (${reason})`);
       expect(error.cause).toMatchObject({ name: 'TypeError' });
     }
     const slow = await answering(() => {});
     const error = await failureOf(slow.users.me({ timeout: 30 }));
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({ status: 0, code: 'timed_out', message: 'No answer within 0.03 s' });
+  });
+
+  it('the message of a broken connection quotes no address that fetch names', async () => {
+    const quoting = () => Promise.reject(new TypeError('failed: http://u:topsecret@localhost/x?topsecret'));
+    const api = new Gatehouse({ baseURL: 'http://localhost:1', maxRetries: 0, fetch: quoting });
+    const { message } = await failureOf(api.uploads.downloadSigned('http://localhost:1/a?signature=topsecret'));
+    expect(message).toBe('GET http://localhost:1/a: no answer (failed: …)');
+  });
+
+  it('503 of a proxy is no report of health', async () => {
+    for (const page of [{ message: 'no upstream' }, { status: 503 }, 'away', null, fault(503, 'unavailable')])
+      await expect((await answering(json(503, page))).health.status()).rejects.toMatchObject({ status: 503 });
   });
 
   it('503 is an answer of health.status() and of nothing else', async () => {
@@ -164,11 +182,33 @@ describe('errors', () => {
     [{ baseURL: 'http://localhost', apiKey: '' }, /apiKey is empty/],
     [{ baseURL: 'http://localhost', apiKey: 'topsecret\n' }, /apiKey is empty, or has/],
   ])('a client is not made of what cannot work: %j', (options, message) => {
+    expect(() => new Gatehouse(options)).toThrow(TypeError);
     expect(() => new Gatehouse(options)).toThrow(message);
     expect(() => new Gatehouse(options)).not.toThrow(/topsecret/);
   });
 
-  it.each(['', '.', '..'])('an id %j does not lead to another call', async (id) => {
+  it.each([undefined, {}, { baseURL: '' }, { baseURL: '/api' }, { baseURL: 'api.example.com' }, { baseURL: null }])(
+    'shows what a baseURL is like: %j',
+    (options) => {
+      const shown = /^baseURL must begin with .+ new Gatehouse\({ baseURL: 'https:/;
+      expect(() => new Gatehouse(options as any)).toThrow(TypeError);
+      expect(() => new Gatehouse(options as any)).toThrow(shown);
+    },
+  );
+
+  it('a baseURL may be the address of the API', async () => {
+    const local = await LocalServer.start(json(200, {}));
+    locals.push(local);
+    for (const end of ['', '/', '/api/v1', '/api/v1/', '//api/v1//'])
+      await new Gatehouse({ baseURL: local.url + end }).users.me();
+    await new Gatehouse({ baseURL: `${local.url}/mine/api/v1` }).users.me();
+    expect(local.asked.map(({ path }) => path)).toEqual([
+      ...Array(5).fill('/api/v1/users/me'),
+      '/mine/api/v1/users/me',
+    ]);
+  });
+
+  it.each(['', '.', '..', undefined, null, 7, {}] as string[])('an id %j does not lead to another call', async (id) => {
     const local = await LocalServer.start(json(200, {}));
     locals.push(local);
     const api = new Gatehouse({ baseURL: local.url });

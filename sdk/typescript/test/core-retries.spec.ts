@@ -139,6 +139,90 @@ describe('retries, time-outs and aborts', () => {
     expect(await api.users.me({ timeout: 0 })).toEqual(USER);
   });
 
+  describe('a token that has to be renewed', () => {
+    const REFRESH = '/api/v1/auth/refresh';
+    const ended = { access_token: 'a', refresh_token: 'r', expires_at: 0, expires_in: 900 };
+    const renewing = async (refresh: Handler, options: Partial<GatehouseOptions> = {}) => {
+      local = await LocalServer.start((...call) => (call[0].url === REFRESH ? refresh : json(200, USER))(...call));
+      api = new Gatehouse({ baseURL: local.url, tokens: { get: () => ended, set: () => {} }, ...options });
+    };
+
+    it('has to be there within the time of the call', async () => {
+      await renewing(silent);
+      const began = Date.now();
+      await expect(api.users.me({ timeout: 100 })).rejects.toThrow('No answer within 0.1 s');
+      expect(Date.now() - began).toBeLessThan(1_500);
+      expect(local.asked.map(({ path }) => path)).toEqual([REFRESH]);
+    });
+
+    it.each([
+      ['503', unavailable],
+      ['a broken connection', reset],
+    ])('and is not, after %s, has had its attempts', async (_name, answer) => {
+      await renewing(answer);
+      await failureOf(api.users.me());
+      expect(local.asked.map(({ path }) => path)).toEqual([REFRESH, REFRESH, REFRESH]);
+    });
+
+    it('a storage that never answers does not hold a call for longer', async () => {
+      await renewing(silent, { tokens: { get: () => new Promise(() => {}), set: () => {} } });
+      await expect(api.users.me({ timeout: 50 })).rejects.toThrow(TimeoutError);
+      expect(local.asked).toEqual([]);
+    });
+  });
+
+  describe('a redirect', () => {
+    let other: LocalServer;
+    beforeEach(async () => (other = await LocalServer.start(json(200, USER))));
+    afterEach(() => other.stop());
+    const elsewhere =
+      (status: number): Handler =>
+      ({ url }, response) =>
+        void response.writeHead(status, { Location: `${other.url}${url}` }).end();
+
+    it.each([301, 302, 303, 307, 308])('%i is not followed by what writes', async (status) => {
+      const kept = { access_token: 'a', refresh_token: 'r', expires_at: 0, expires_in: 900 };
+      await answering([elsewhere(status)], { tokens: { get: () => kept, set: () => {} } });
+      const calls: [string, () => Promise<unknown>][] = [
+        ['/api/v1/auth/login', () => api.auth.login({ email: 'a@b.c', password: 'secret' })],
+        ['/api/v1/auth/refresh', () => api.users.me()],
+      ];
+      for (const [path, call] of calls) {
+        local.asked.length = 0;
+        const error = await failureOf(call());
+        expect(error).toBeInstanceOf(ConnectionError);
+        expect(error.message).toBe(`POST ${local.url}${path}: The server redirects; is baseURL right (https)?`);
+        expect(local.asked).toHaveLength(1);
+      }
+      const guest = new Gatehouse({ baseURL: local.url });
+      for (const write of [
+        () => guest.users.updateMe({ bio: 'x' }),
+        () => guest.users.delete('u'),
+        () => guest.uploads.create(new File(['x'], 'x')),
+      ])
+        await expect(write()).rejects.toThrow('The server redirects');
+      expect(other.asked).toEqual([]);
+    });
+
+    it('is followed by what reads, without credentials', async () => {
+      await answering([elsewhere(307)], { apiKey: 'gh_key' });
+      expect(await api.users.me()).toEqual(USER);
+      expect(local.asked[0].headers.authorization).toBe('Bearer gh_key');
+      expect(other.asked[0].headers.authorization).toBeUndefined();
+    });
+  });
+
+  it('many calls may share one signal, of whose listeners Node.js would warn', async () => {
+    const kept = { access_token: 'a', refresh_token: 'r', expires_at: Infinity, expires_in: 900 };
+    const tokens = { get: () => new Promise<typeof kept>((resolve) => setImmediate(resolve, kept)), set: () => {} };
+    await answering([unavailable, json(200, USER)], { tokens });
+    const { signal } = new AbortController();
+    const listened = jest.spyOn(signal, 'addEventListener');
+    await Promise.all(Array.from({ length: 30 }, () => api.users.me({ signal })));
+    expect(local.asked.length).toBeGreaterThan(30);
+    expect(listened).not.toHaveBeenCalled();
+  });
+
   describe('abort', () => {
     const reason = new Error('enough');
 

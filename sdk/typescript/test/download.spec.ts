@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { Dice, MIB } from '../../../test/support/uploads.js';
+import { Dice, MIB, until } from '../../../test/support/uploads.js';
 import { ConnectionError, Download, type Gatehouse, PermissionDeniedError, TimeoutError } from '../src/index.js';
 import { filenameOf } from '../src/uploads/content-disposition.js';
 import { failureOf, LocalServer, TestServer } from './support.js';
@@ -118,6 +118,34 @@ describe('a download', () => {
     expect(JSON.stringify(headers)).not.toContain(key);
     await redirecting.stop();
     await store.stop();
+  });
+
+  it('frees its connection when it is cancelled, read or not', async () => {
+    const source = createServer((_request, response) => {
+      response.writeHead(200, { 'Content-Length': String(1024 * MIB) });
+      const fill = () => {
+        while (!response.destroyed && response.write(Buffer.alloc(64 * 1024)));
+      };
+      response.on('drain', fill);
+      fill();
+    }).listen(0, '127.0.0.1');
+    const open = new Set<unknown>();
+    source.on('connection', (socket) => {
+      open.add(socket);
+      socket.on('close', () => open.delete(socket));
+    });
+    await new Promise((resolve) => source.once('listening', resolve));
+    const baseURL = `http://127.0.0.1:${(source.address() as AddressInfo).port}`;
+    const client = server.client({ baseURL, apiKey: 'a' });
+    const [unread, begun] = await Promise.all([client.uploads.download(id), client.uploads.download(id)]);
+    expect(open.size).toBe(2);
+    await unread.body.cancel();
+    const reader = begun.body.getReader();
+    await reader.read();
+    await reader.cancel();
+    await until(() => open.size === 0, 'the end of both connections');
+    source.closeAllConnections();
+    source.close();
   });
 
   describe('whose connection breaks', () => {

@@ -1,32 +1,40 @@
 import { createServer } from 'node:http';
+import { inspect } from 'node:util';
 import type { AddressInfo } from 'node:net';
 import { Server, type Socket } from 'socket.io';
-import { Gatehouse } from '../src/index.js';
-import { dataOf, Log, read } from './live-support.js';
-import { fault } from './support.js';
+import { Gatehouse, RateLimitError, TimeoutError } from '../src/index.js';
+import { dataOf, Log, range, read } from './live-support.js';
+import { failureOf, fault } from './support.js';
 
+const KEY = 'ghk_a-secret-key';
 const EPOCH = '4bb2b6c4-0000-4000-8000-000000000000';
 
 /** What Gatehouse's own server does rarely, or never: repeats itself, refuses for now, says what nobody knows yet. */
 class OddServer {
   /** The payloads of `subscribe`. */
   readonly subscribed = new Log<any>();
+  /** How `publish` is answered: with a refusal, or not at all. */
+  refuses: (attempt: number) => boolean = () => true;
+  private published = 0;
   private readonly http = createServer();
   private readonly io = new Server(this.http);
 
   constructor(answer: (socket: Socket, attempt: number, acknowledge: (answer: object) => void) => unknown) {
-    this.io.of('/broadcasting').on('connection', (socket) =>
+    this.io.of('/broadcasting').on('connection', (socket) => {
       socket.on('subscribe', (payload: object, acknowledge: (answer: object) => void) => {
         this.subscribed.push(payload);
         answer(socket, this.subscribed.items.length, acknowledge);
-      }),
-    );
+      });
+      socket.on('publish', (_payload: object, acknowledge: (answer: object) => void) => {
+        if (this.refuses(++this.published)) acknowledge({ ok: false, error: fault(429, 'rate_limited') });
+      });
+    });
   }
 
   async connect() {
     await new Promise<void>((resolve) => this.http.listen(0, '127.0.0.1', resolve));
     const baseURL = `http://127.0.0.1:${(this.http.address() as AddressInfo).port}`;
-    return new Gatehouse({ baseURL, apiKey: 'ghk_x' }).broadcasting.connect({ reconnectDelayMax: 100 });
+    return new Gatehouse({ baseURL, apiKey: KEY }).broadcasting.connect({ reconnectDelayMax: 100 });
   }
 
   async close(): Promise<void> {
@@ -90,6 +98,54 @@ describe('a server that is odd', () => {
     const { messages } = read(live, 'news');
     await messages.atLeast(1);
     expect(states).toEqual(['connected']);
+    live.close();
+  });
+
+  it('refuses to publish until the time is over: that is the error, or the cause of one', async () => {
+    server = new OddServer((_socket, _attempt, acknowledge) => acknowledge(begun));
+    const live = await server.connect();
+    await read(live, 'news').subscription.ready;
+    const publish = (timeout: number) => failureOf(live.publish({ channel: 'news', event: 'e' }, { timeout }));
+    // The longest pauses: 250 ms, then 500 ms.
+    const random = jest.spyOn(Math, 'random').mockReturnValue(0.99);
+    // 16 at once, and one that waits in line.
+    const failures = await Promise.all([...range(1, 16).map(() => publish(500)), publish(200)]);
+    expect(new Set(failures.map(({ name, code }) => `${name} ${code}`))).toEqual(
+      new Set(['RateLimitError rate_limited']),
+    );
+    expect(failures.every((failure) => failure instanceof RateLimitError)).toBe(true);
+    random.mockRestore();
+    let first = true;
+    server.refuses = () => first && !(first = false);
+    const unanswered = await publish(600);
+    expect(unanswered).toBeInstanceOf(TimeoutError);
+    expect(unanswered.cause).toBeInstanceOf(RateLimitError);
+    live.close();
+  });
+
+  it('is listened to by on() alone, and by nothing that is no function', async () => {
+    server = new OddServer((socket, _attempt, acknowledge) => {
+      acknowledge(begun);
+      send(socket, 10);
+    });
+    const live = await server.connect();
+    for (const handler of ['news', null, { after: 0 }])
+      expect(() => live.subscribe('news', handler as never)).toThrow(TypeError);
+    expect(() => live.on('state', undefined as never)).toThrow(TypeError);
+    const messages = new Log<unknown>();
+    live.subscribe<number>('news').on('message', ({ data }) => messages.push(data));
+    expect(await messages.atLeast(1)).toEqual([10]);
+    live.close();
+  });
+
+  it('is not told the token of by whoever prints a connection', async () => {
+    server = new OddServer((_socket, _attempt, acknowledge) => acknowledge(begun));
+    const live = await server.connect();
+    const subscription = live.subscribe('news', () => undefined);
+    const print = () => inspect([live, subscription], { depth: null });
+    expect(print().includes(KEY)).toBe(false);
+    await subscription.ready;
+    expect([print().includes('news'), print().includes(KEY)]).toEqual([true, false]);
     live.close();
   });
 

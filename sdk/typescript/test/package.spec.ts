@@ -37,6 +37,14 @@ export async function run(): Promise<User | null> {
     const file: StoredFile = await api.uploads.create(new Blob(['x']), { filename: 'x.txt' });
     for await (const { id } of api.uploads.iterate({ sort_by: 'file_size' })) console.log(id === file.id);
     await api.broadcasting.publish({ channel: 'news', event: 'said', data: { text: 'Hello' } });
+    const past = await api.broadcasting.history<{ text: string }>('news');
+    console.log(past.items[0]?.data.text.length);
+    const live = api.broadcasting.connect();
+    live.subscribe<{ text: string }>('news').on('message', ({ data }) => console.log(data.text.length));
+    async function* pieces() {
+      yield new Uint8Array(2);
+    }
+    await api.uploads.create(pieces(), { size: 2, description: null });
     const { items } = await api.admin.users.list({ role: 'admin', size: 5 }, { timeout: 1000 });
     const bytes: number | undefined = items[0]?.stats.total_storage_used;
     console.log(bytes?.toFixed());
@@ -88,6 +96,8 @@ describe('the package', () => {
       const code = readFileSync(file, 'utf8').replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
       for (const [, name] of code.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*['"]([^'"]+)['"]/g))
         if (!name.startsWith('.')) used.add(name);
+      // They are loaded when they are needed, so that a page that needs none of them has no import map for them.
+      expect([file, /(?:\bfrom|^import)\s*['"][^.'"][^'"]*['"]/m.exec(code)?.[0]]).toEqual([file, undefined]);
       expect([file, /\b(require|process|Buffer|__dirname|setImmediate)\b\s*[(.]/.exec(code)?.[0]]).toEqual([
         file,
         undefined,
@@ -132,6 +142,20 @@ describe('the package', () => {
     },
     60_000,
   );
+
+  it('its types hold in Node.js without those of browsers', () => {
+    const lines = [
+      `import { Gatehouse } from '@gatehouse/client';`,
+      `export const api = new Gatehouse({ baseURL: '', fetch });`,
+    ];
+    writeFileSync(join(consumer.path, 'consumer.ts'), lines.join('\n'));
+    const types = { types: ['node'], typeRoots: [join(ROOT, 'node_modules/@types')] };
+    const modules = { module: 'nodenext', target: 'es2022', lib: ['es2023'], ...types };
+    const compilerOptions = { ...modules, strict: true, skipLibCheck: false, noEmit: true };
+    writeFileSync(join(consumer.path, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
+    const { status, stdout } = spawnSync(process.execPath, [TYPESCRIPT, '-p', consumer.path], { encoding: 'utf8' });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '' });
+  }, 60_000);
 
   it('npm run sdk:pack packs both clients, or says that Python’s tools are missing', () => {
     const target = mkdtempSync(join(tmpdir(), 'gatehouse-dist-'));

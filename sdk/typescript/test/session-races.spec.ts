@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { Gatehouse, localStorageTokens, memoryTokens, type Tokens, type TokenStorage } from '../src/index.js';
 import { failureOf, fault, type Handler, json, LocalServer } from './support.js';
 
@@ -9,6 +10,10 @@ const pair = (name: string) => ({
   token_type: 'bearer',
   expires_in: 900,
 });
+
+const raise = () => {
+  throw new Error('SecurityError');
+};
 
 /** As a database or a cookie store of another process: everything takes a while. */
 function slowTokens(): TokenStorage {
@@ -126,38 +131,137 @@ describe('what happens while tokens are renewed', () => {
     others = json(401, fault(401, 'not_authenticated'));
     await expect(api.users.me()).rejects.toMatchObject({ status: 401 });
     await api.auth.logout();
-    expect(local.asked.map(({ path }) => path)).toEqual(['/api/v1/users/me', '/api/v1/auth/logout']);
+    expect(local.asked.map(({ path }) => path)).toEqual(['/api/v1/users/me']);
   });
 
-  it('a storage that throws fails the call, and no later one', async () => {
-    const memory = memoryTokens();
-    let fault: Error | null = null;
-    const tokens: TokenStorage = {
-      get: () => memory.get(),
-      set: (value) => {
-        if (fault) throw fault;
+  describe('a logout', () => {
+    it('is heard of before the server is told, and holds for what is called after it', async () => {
+      const tokens = memoryTokens();
+      const api = new Gatehouse({ baseURL: local.url, tokens, maxRetries: 0 });
+      await api.auth.login(LOGIN);
+      const told: string[] = [];
+      api.auth.onChange((event) => told.push(`${event} after ${local.count('/api/v1/auth/logout')}`));
+      const leaving = api.auth.logout();
+      const after = api.users.me();
+      expect(await api.auth.isSignedIn()).toBe(false);
+      await Promise.all([leaving, after]);
+      expect(told).toEqual(['signed_out after 0']);
+      expect(tokensSent()).toEqual([undefined]);
+      const [{ headers }] = local.asked.filter(({ path }) => path === '/api/v1/auth/logout');
+      expect(headers.authorization).toBe('Bearer access-1');
+      await api.auth.logout();
+      expect(local.count('/api/v1/auth/logout')).toBe(1);
+    });
+
+    it('that the server did not hear of is thrown after it', async () => {
+      const api = new Gatehouse({ baseURL: local.url, maxRetries: 0, timeout: 50 });
+      await api.auth.login(LOGIN);
+      await local.stop();
+      const leaving = failureOf(api.auth.logoutAll());
+      expect(await api.auth.isSignedIn()).toBe(false);
+      expect(await leaving).toMatchObject({ name: 'ConnectionError' });
+    });
+  });
+
+  describe.each(['at once', 'later'])('a storage that throws %s', (when) => {
+    let full: Error | null;
+    let memory: TokenStorage;
+    let api: Gatehouse;
+    beforeEach(() => {
+      full = null;
+      memory = memoryTokens();
+      const set = (value: Tokens | null) => {
+        if (full) throw full;
         void memory.set(value);
-      },
+      };
+      const tokens = {
+        get: () => memory.get(),
+        set: when === 'later' ? async (value: Tokens | null) => set(value) : set,
+      };
+      api = new Gatehouse({ baseURL: local.url, tokens, maxRetries: 0 });
+    });
+    const renewed = async (name: string) => {
+      const refreshing = api.auth.refresh();
+      const count = held.length;
+      await until(() => held.length > count);
+      held[count].answer(200, pair(name));
+      await refreshing;
     };
-    const api = new Gatehouse({ baseURL: local.url, tokens, maxRetries: 0 });
-    fault = new Error('the disk is full');
-    await expect(api.auth.login(LOGIN)).rejects.toBe(fault);
-    fault = null;
+
+    it('fails a login, and no later one', async () => {
+      full = new Error('the disk is full');
+      await expect(api.auth.login(LOGIN)).rejects.toBe(full);
+      expect(await api.auth.isSignedIn()).toBe(false);
+      full = null;
+      await api.auth.login(LOGIN);
+      expect(await api.auth.isSignedIn()).toBe(true);
+    });
+
+    it('does not fail a refresh: memory has the tokens until it takes some again', async () => {
+      await api.auth.login(LOGIN);
+      full = new Error('the disk is full');
+      await renewed('2');
+      await api.users.me();
+      await renewed('3');
+      await api.users.me();
+      expect(tokensSent()).toEqual(['Bearer access-2', 'Bearer access-3']);
+      expect(local.asked.at(-2)?.body).toContain('refresh-2');
+      expect(await memory.get()).toMatchObject({ access_token: 'access-1' });
+      full = null;
+      await renewed('4');
+      expect(await memory.get()).toMatchObject({ access_token: 'access-4' });
+    });
+
+    it('has the last word when somebody else has changed it', async () => {
+      await api.auth.login(LOGIN);
+      full = new Error('the disk is full');
+      await renewed('2');
+      await memory.set({
+        access_token: 'theirs',
+        refresh_token: 'r',
+        expires_at: Date.now() + 900_000,
+        expires_in: 900,
+      });
+      await api.users.me();
+      await memory.set(null);
+      expect(await api.auth.isSignedIn()).toBe(false);
+      expect(tokensSent()).toEqual(['Bearer theirs']);
+    });
+
+    it('at a logout is told after the server', async () => {
+      await api.auth.login(LOGIN);
+      full = new Error('the disk is full');
+      await expect(api.auth.logout()).rejects.toBe(full);
+      expect(local.count('/api/v1/auth/logout')).toBe(1);
+      expect(await api.auth.isSignedIn()).toBe(false);
+    });
+  });
+
+  it.each([undefined, {}, 'x', { access_token: 'a' }])('a storage that has %j has nobody', async (found) => {
+    const api = new Gatehouse({ baseURL: local.url, tokens: { get: () => found as any, set: () => {} } });
+    expect(await api.auth.isSignedIn()).toBe(false);
+    expect(await api.users.me()).toEqual(USER);
+    expect(tokensSent()).toEqual([undefined]);
+  });
+
+  it('a client that has renewed its tokens prints none', async () => {
+    const kept = memoryTokens();
+    let isFull = false;
+    const set = (value: Tokens | null) => {
+      if (isFull) throw new Error('full');
+      void kept.set(value);
+    };
+    const api = new Gatehouse({ baseURL: local.url, tokens: { get: () => kept.get(), set } });
+    const shown = () => `${inspect(api, { depth: null, showHidden: true })} ${JSON.stringify(api)}`;
     await api.auth.login(LOGIN);
-    const full = (fault = new Error('full again'));
-    const refreshing = failureOf(api.auth.refresh());
-    await refreshIsHeld();
-    held[0].answer(200, pair('2'));
-    expect(await refreshing).toBe(full);
-    await expect(api.auth.logout()).rejects.toBe(full);
-    fault = null;
-    const again = api.auth.refresh();
-    await until(() => held.length === 2);
-    held[1].answer(200, pair('2'));
-    await again;
-    expect(await tokens.get()).toMatchObject({ access_token: 'access-2' });
-    await api.auth.logout();
-    expect(await tokens.get()).toBeNull();
+    for (isFull of [false, true]) {
+      const refreshing = api.auth.refresh();
+      await refreshIsHeld();
+      expect(shown()).not.toMatch(/(access|refresh)-\w/);
+      held.pop()?.answer(200, pair('2'));
+      await refreshing;
+      expect(shown()).not.toMatch(/(access|refresh)-\w/);
+    }
   });
 
   it('a listener that throws hinders nobody; its error counts as uncaught', async () => {
@@ -178,6 +282,18 @@ describe('what happens while tokens are renewed', () => {
       expect(own[0]).toThrow('of the listener');
     } finally {
       queued.mockRestore();
+    }
+  });
+
+  it('localStorageTokens: without localStorage they are in memory', async () => {
+    const some: Tokens = { access_token: 'a', refresh_token: 'r', expires_at: 1, expires_in: 1 };
+    const absent = [{ value: undefined }, { get: () => raise() }];
+    for (const how of absent) {
+      Object.defineProperty(globalThis, 'localStorage', { ...how, configurable: true });
+      const tokens = localStorageTokens();
+      expect(await tokens.get()).toBeNull();
+      await tokens.set(some);
+      expect(await tokens.get()).toEqual(some);
     }
   });
 

@@ -372,6 +372,17 @@ describe('a resumable upload', () => {
     expect(failure).toBeInstanceOf(PermissionDeniedError);
   });
 
+  it('is not hindered by a storage that fails', async () => {
+    const full = () => {
+      throw new Error('QuotaExceededError');
+    };
+    for (const set of [full, () => Promise.reject(new Error('no database'))]) {
+      const file = new File(['kept nowhere'], 'a.txt', { lastModified: 5 });
+      const stored = await api.uploads.create(file, { resumable: true, resume: { get: () => null, set } });
+      expect(stored.file_size).toBe(12);
+    }
+  });
+
   it('says what is missing without tus-js-client, and sends large files at once', async () => {
     jest.resetModules();
     jest.doMock('tus-js-client', () => {

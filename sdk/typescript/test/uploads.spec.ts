@@ -1,5 +1,7 @@
-import { openAsBlob, writeFileSync } from 'node:fs';
+import { createReadStream, openAsBlob, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import type { ReadableStream as NodeWebStream } from 'node:stream/web';
 import { Dice, MIB, sha256, storedFiles } from '../../../test/support/uploads.js';
 import {
   AuthenticationError,
@@ -7,8 +9,10 @@ import {
   type Gatehouse,
   NotFoundError,
   PermissionDeniedError,
+  RateLimitError,
   type UploadProgress,
 } from '../src/index.js';
+import { counted, Intake, streamOf as streamOfChunks } from '../src/uploads/streams.js';
 import { all, failureOf, fault, json, LocalServer, reset, TestServer } from './support.js';
 
 const seeded = new Dice(21);
@@ -102,6 +106,94 @@ describe('uploads', () => {
       const failing = new ReadableStream<Uint8Array>({ pull: () => Promise.reject(broken) });
       expect(await failureOf(api.uploads.create(failing, { size: 5 }))).toBe(broken);
       expect((await api.uploads.list()).total).toBe(1);
+    });
+
+    it('uploads streams of Node.js and whatever gives bytes one after the other', async () => {
+      const path = join(server.dataDir, 'streamed.txt');
+      writeFileSync(path, 'one two');
+      const web: NodeWebStream<Uint8Array> = Readable.toWeb(createReadStream(path));
+      const generator = async function* () {
+        yield* [Buffer.from('one '), new Uint8Array(Buffer.from('two'))];
+      };
+      for (const resumable of [false, true])
+        for (const source of [createReadStream(path), Readable.from([Buffer.from('one two')]), generator()])
+          expect(await textOf((await api.uploads.create(source, { size: 7, resumable })).id)).toBe('one two');
+      expect(await textOf((await api.uploads.create(web, { size: 7 })).id)).toBe('one two');
+      const left = createReadStream(path);
+      await failureOf(server.client({ baseURL: `${server.url}/nowhere` }).uploads.create(left, { size: 7 }));
+      await failureOf(api.uploads.create(left, { size: 6 }));
+      expect(left.destroyed).toBe(true);
+    });
+
+    it('lets go of its source when nobody has asked for a byte of it, and when it gives nothing', async () => {
+      const faults: unknown[] = [];
+      for (const isBegun of [false, true]) {
+        let isCancelled = false;
+        const source = new ReadableStream<Uint8Array>({ cancel: () => void (isCancelled = true) });
+        const intake = new Intake(source);
+        const watch = { report: () => undefined, fail: (error: unknown) => void faults.push(error) };
+        const reader = streamOfChunks(counted(intake, 10, watch), intake).getReader();
+        const first = isBegun ? reader.read() : null;
+        await reader.cancel();
+        expect([isCancelled, (await first)?.done]).toEqual([true, isBegun ? true : undefined]);
+      }
+      expect(faults).toEqual([]);
+    });
+
+    it.each([
+      ['in silence', {}],
+      ['watched', { onProgress: () => undefined }],
+      ['resumable', { resumable: true }],
+    ])('says at once that a file on disk has changed: %s', async (_how, options) => {
+      const path = join(server.dataDir, 'changing.txt');
+      writeFileSync(path, 'as it was');
+      const blob = await openAsBlob(path);
+      writeFileSync(path, 'as it is, which is longer');
+      expect((await failureOf(api.uploads.create(blob, options))).name).toBe('NotReadableError');
+    });
+
+    it.each([false, true])('refuses streams that are read already or are not of bytes (resumable: %s)', async (how) => {
+      const taken = streamOf('abc');
+      taken.getReader();
+      const locked = await failureOf(api.uploads.create(taken, { size: 3, resumable: how }));
+      expect([locked.name, locked.message]).toEqual(['TypeError', expect.stringMatching(/by somebody else$/)]);
+      for (const source of [new Blob(['abc']).stream().pipeThrough(new TextDecoderStream() as never), ['abc']]) {
+        const given = Array.isArray(source) ? Readable.from(source) : source;
+        const failure = await failureOf(api.uploads.create(given as never, { size: 3, resumable: how }));
+        expect([failure.name, failure.message]).toEqual(['TypeError', 'The chunks of a stream are Uint8Arrays']);
+      }
+    });
+
+    it('takes null for no description, and an empty name for none, by both ways', async () => {
+      for (const resumable of [false, true])
+        for (const description of [null, '', undefined])
+          for (const onProgress of [undefined, () => undefined]) {
+            const options = { description, resumable, onProgress, filename: '' };
+            const named = await api.uploads.create(new File(['a'], 'named.txt'), options);
+            expect([named.description, named.filename]).toEqual([null, 'named.txt']);
+            expect((await api.uploads.create(new Blob(['a']), options)).filename).toBe('file');
+          }
+    });
+
+    it('is sent again after a 429, unless it is a stream or nobody wants to wait', async () => {
+      let refusals = 0;
+      const proxy = await LocalServer.proxy(server.url, (request, response, body) => {
+        if (request.url !== '/api/v1/uploads' || refusals-- <= 0) return false;
+        json(429, fault(429, 'rate_limited'), { 'Retry-After': '0' })(request, response, body);
+        return true;
+      });
+      const { key } = await api.users.apiKeys.create({ name: 'behind' });
+      const behind = server.client({ baseURL: proxy.url, apiKey: key });
+      for (const onProgress of [undefined, () => undefined]) {
+        refusals = 2;
+        expect((await behind.uploads.create(new Blob(['again']), { onProgress })).file_size).toBe(5);
+      }
+      refusals = 1;
+      expect(await failureOf(behind.uploads.create(streamOf('a'), { size: 1 }))).toBeInstanceOf(RateLimitError);
+      refusals = 1;
+      const once = server.client({ baseURL: proxy.url, apiKey: key, maxRetries: 0 });
+      expect(await failureOf(once.uploads.create(new Blob(['a'])))).toBeInstanceOf(RateLimitError);
+      await proxy.stop();
     });
 
     it('refuses what is no file', async () => {

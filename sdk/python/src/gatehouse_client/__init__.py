@@ -39,6 +39,7 @@ from .errors import (
     ValidationError,
 )
 from .live import (
+    ConnectionLost,
     ConnectionState,
     Gap,
     MessageReceived,
@@ -63,6 +64,7 @@ __all__ = [
     'AuthenticationError',
     'ConflictError',
     'Connection',
+    'ConnectionLost',
     'ConnectionState',
     'Download',
     'EventStream',

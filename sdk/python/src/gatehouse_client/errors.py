@@ -40,7 +40,17 @@ class GatehouseError(Exception):
         self.body = body
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}({self.message!r}, status={self.status}, code={self.code!r})'
+        named = '' if self.request_id is None else f', request_id={self.request_id!r}'
+        return f'{type(self).__name__}({self.message!r}, status={self.status}, code={self.code!r}{named})'
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The subclasses are made with arguments of their own, which are not those of Exception.
+        return _revive, (type(self), self.args), self.__dict__
+
+
+def _revive(kind: type[GatehouseError], args: tuple[Any, ...]) -> GatehouseError:
+    """An error out of a pickle; its attributes are set afterwards."""
+    return kind.__new__(kind, *args)
 
 
 class AuthenticationError(GatehouseError):

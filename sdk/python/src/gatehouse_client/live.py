@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Union
 
-from .errors import GatehouseError
+from .errors import GatehouseConnectionError, GatehouseError
 from .models import ChannelMessage, Member
 
 ConnectionState = Literal['connecting', 'connected', 'reconnecting', 'closed']
@@ -93,6 +93,18 @@ class PresenceLeft:
 
 StreamEvent = Union[Subscribed, MessageReceived, Gap, PresenceJoined, PresenceLeft]
 """What an event stream brings; `type` tells them apart, as `isinstance` does."""
+
+
+class ConnectionLost(GatehouseConnectionError):
+    """A live connection could not be made, the server has ended it, or it broke. The message says why.
+
+    Attributes:
+        reason: The server's, if it gave one, such as `role_changed`.
+    """
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class SubscriptionEnded(GatehouseError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard, runtime_checkable
+from urllib.parse import urlsplit
 
 try:
     import fcntl
@@ -72,31 +74,44 @@ class FileTokens:
 
     Several processes may share the file. Beside it lies `<name>.lock`, by which one of them refreshes at a time
     (where the system has `flock`).
+
+    The file also says whose tokens they are. A client of another server takes them for none, and its refusals leave
+    them there; when it signs in itself, its tokens take their place.
+
+    Args:
+        path: `~` is the home directory.
+        origin: The server, like `http://localhost:8000`, for programs that save tokens themselves: a client says it
+            for its own.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], *, origin: str | None = None) -> None:
+        self.path = Path(path).expanduser()
+        self.origin = None if origin is None else origin_of(origin)
         self._lock_file: int | None = None
         self._guard = threading.Lock()
 
     def load(self) -> Tokens | None:
         """The tokens, or None when there is no file, or none of ours in it."""
         try:
-            return _parse(json.loads(self.path.read_text('utf-8')))
+            value = json.loads(self.path.read_text('utf-8'))
         except (FileNotFoundError, ValueError):
             return None
+        if self.origin is not None and isinstance(value, dict) and value.get('origin') != self.origin:
+            return None
+        return _parse(value)
 
     def save(self, tokens: Tokens | None) -> None:
         """Replaces the file in one step; None removes it."""
         if tokens is None:
-            self.path.unlink(missing_ok=True)
+            if self.origin is None or self.load() is not None:
+                self.path.unlink(missing_ok=True)
             return
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # mkstemp makes it 0600.
         handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f'.{self.path.name}.')
         try:
             with os.fdopen(handle, 'w', encoding='utf-8') as file:
-                json.dump(asdict(tokens), file)
+                json.dump(asdict(tokens) | {'origin': self.origin}, file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, self.path)
@@ -115,9 +130,13 @@ class FileTokens:
             handle = os.open(f'{self.path}.lock', os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 os.close(handle)
                 return False
+            except OSError:
+                # There are no locks here, as on some network drives. Two that refresh at once get the same tokens.
+                os.close(handle)
+                return True
             self._lock_file = handle
             return True
 
@@ -129,8 +148,27 @@ class FileTokens:
                 os.close(self._lock_file)
                 self._lock_file = None
 
+    def for_origin(self, origin: str) -> FileTokens:
+        """The same file, for the tokens of one server."""
+        bound = copy.copy(self)
+        bound.origin, bound._lock_file, bound._guard = origin_of(origin), None, threading.Lock()
+        return bound
+
     def __repr__(self) -> str:
         return f'FileTokens({str(self.path)!r})'
+
+
+def storage_for(origin: str, storage: TokenStorage) -> TokenStorage:
+    """The storage for the tokens of one server; those that are not ours keep what they are given."""
+    return storage.for_origin(origin) if isinstance(storage, FileTokens) else storage
+
+
+def origin_of(url: str) -> str:
+    """The scheme, the host and the port of an address; a port that goes without saying is left out."""
+    parts = urlsplit(url)
+    port = '' if parts.port in (None, {'http': 80, 'https': 443}.get(parts.scheme)) else f':{parts.port}'
+    host = parts.hostname or ''
+    return f'{parts.scheme}://{f"[{host}]" if ":" in host else host}{port}'
 
 
 def _parse(value: Any) -> Tokens | None:

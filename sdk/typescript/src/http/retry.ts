@@ -1,4 +1,5 @@
 import { ConnectionError, GatehouseError, TimeoutError } from '../errors.js';
+import { isRedirect } from './failure.js';
 
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 8_000;
@@ -15,6 +16,7 @@ const PASSING = new Set([429, 502, 503, 504]);
  */
 export function retryDelay(error: unknown, attempt: number): number | null {
   if (!(error instanceof GatehouseError)) return null;
+  if (error instanceof ConnectionError && isRedirect(error.cause)) return null;
   const isPassing = error instanceof ConnectionError || error instanceof TimeoutError || PASSING.has(error.status);
   if (!isPassing) return null;
   if (error.retryAfter === null) return backOff(attempt);

@@ -7,8 +7,10 @@ import {
   TimeoutError,
 } from '../errors.js';
 import { SessionTokens } from '../session/session.js';
-import type { TokenStorage } from '../session/tokens.js';
+import { memoryTokens, type Tokens, type TokenStorage } from '../session/tokens.js';
 import type { TokenPair } from '../types.js';
+import { Deadline } from './deadline.js';
+import { failureOf } from './failure.js';
 import { retryDelay, sleep } from './retry.js';
 
 /** What every method takes as its last argument. */
@@ -21,6 +23,9 @@ export interface CallOptions {
 
 export type Method = 'GET' | 'HEAD' | 'OPTIONS' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
+/** What fetch sends. Not by the name that only the types of browsers have. */
+type Body = NonNullable<RequestInit['body']>;
+
 /** A call of the API, as the resources describe it. */
 export interface Call extends CallOptions {
   method: Method;
@@ -30,7 +35,7 @@ export interface Call extends CallOptions {
   /** Goes as JSON. */
   json?: unknown;
   /** Goes as it is; for what is not JSON. A function makes it anew for every attempt. */
-  body?: BodyInit | (() => BodyInit);
+  body?: Body | (() => Body);
   headers?: Record<string, string>;
   /** `false` for calls that need no credentials and are not to be told any. */
   isAuthenticated?: boolean;
@@ -38,8 +43,8 @@ export interface Call extends CallOptions {
   isRepeatable?: boolean;
   /** In place of the client's. */
   fetch?: typeof fetch;
-  /** Statuses of 400 and above that are an answer here. */
-  accepts?: number[];
+  /** Whether the body of an answer of 400 and above is what was asked for. */
+  accepts?: (error: GatehouseError) => boolean;
 }
 
 export interface TransportOptions {
@@ -63,12 +68,24 @@ export class Transport {
 
   constructor(options: TransportOptions) {
     Object.defineProperty(this, 'options', { value: options });
-    this.baseURL = options.baseURL.replace(/\/+$/, '');
+    // Every path begins with /api/v1; who copies the address of the API has it twice.
+    this.baseURL = new URL(options.baseURL).href.replace(/\/*(\/api\/v1\/*)?$/, '');
     this.session = new SessionTokens(options.tokens, (refreshToken) => this.requestPair(refreshToken));
   }
 
   get usesApiKey(): boolean {
     return this.options.apiKey !== undefined;
+  }
+
+  get maxRetries(): number {
+    return this.options.maxRetries;
+  }
+
+  /** The same server for the owner of tokens that are not kept any more. */
+  as(tokens: Tokens): Transport {
+    const storage = memoryTokens();
+    void storage.set(tokens);
+    return new Transport({ ...this.options, tokens: storage });
   }
 
   /** The body of the answer, parsed; undefined for 204. */
@@ -102,7 +119,7 @@ export class Transport {
   url(path: string, query: object = {}): string {
     // URLs drop such parts: the call would be another one, as of the whole list instead of one item.
     if (/^\/(.*\/)?\.{0,2}(\/|$)/.test(path))
-      throw new TypeError('An id or a name in the path is empty or made of dots');
+      throw new TypeError('An id or a name in the path is no string, empty, or made of dots');
     const url = new URL(/^https?:/.test(path) ? path : this.baseURL + path);
     for (const [name, value] of Object.entries(query))
       if (value !== undefined && value !== null)
@@ -110,7 +127,9 @@ export class Transport {
     return url.href;
   }
 
-  private async perform<T>(call: Call, read: (response: Response) => Promise<T>): Promise<T> {
+  private async perform<T>(given: Call, read: (response: Response) => Promise<T>): Promise<T> {
+    // A signal of its own: many calls may share the given one, and Node.js warns of many listeners.
+    const call = given.signal ? { ...given, signal: AbortSignal.any([given.signal]) } : given;
     const isRepeatable = call.isRepeatable ?? call.method !== 'POST';
     const { epoch } = this.session;
     let isAnswerLost = false;
@@ -118,6 +137,8 @@ export class Transport {
       try {
         return await this.attempt(call, epoch, read);
       } catch (error) {
+        // It has had attempts of its own.
+        if (error instanceof NoToken) throw error.cause;
         // The attempt whose answer was lost has deleted it.
         if (isAnswerLost && call.method === 'DELETE' && error instanceof NotFoundError) return undefined as T;
         const delay = isRepeatable && attempt < this.options.maxRetries ? retryDelay(error, attempt) : null;
@@ -131,45 +152,52 @@ export class Transport {
   /** One attempt, and a second one with another token when the first token was refused. */
   private async attempt<T>(call: Call, epoch: number, read: (response: Response) => Promise<T>): Promise<T> {
     call.signal?.throwIfAborted();
+    const deadline = new Deadline(call.timeout ?? this.options.timeout, call.signal);
     // What one user began is not sent as another one, who has signed in meanwhile.
     const inSession = async (asked: Promise<string | null>) => {
-      const token = await unlessAborted(asked, call.signal);
-      this.session.assertEpoch(epoch);
-      return token;
+      try {
+        const token = await deadline.unlessOver(asked);
+        this.session.assertEpoch(epoch);
+        return token;
+      } catch (error) {
+        throw new NoToken(error);
+      }
     };
-    const token = call.isAuthenticated === false ? null : await inSession(this.token());
     try {
-      return await this.send(call, token, read);
-    } catch (error) {
-      // A stream has been read by now.
-      const canResend = !(call.body instanceof ReadableStream);
-      if (token === null || !canResend || !(error instanceof AuthenticationError)) throw error;
-      const renewed = await inSession(this.renewToken(token));
-      if (renewed === null) throw error;
-      return this.send(call, renewed, read);
+      const token = call.isAuthenticated === false ? null : await inSession(this.token());
+      try {
+        return await this.send(call, token, deadline.signal, read);
+      } catch (error) {
+        // A stream has been read by now.
+        const canResend = !(call.body instanceof ReadableStream);
+        if (token === null || !canResend || !(error instanceof AuthenticationError)) throw error;
+        const renewed = await inSession(this.renewToken(token));
+        if (renewed === null) throw error;
+        return await this.send(call, renewed, deadline.signal, read);
+      }
+    } finally {
+      deadline.lift();
     }
   }
 
-  private async send<T>(call: Call, token: string | null, read: (response: Response) => Promise<T>): Promise<T> {
-    const timeout = call.timeout ?? this.options.timeout;
-    const deadline = new AbortController();
+  private async send<T>(
+    call: Call,
+    token: string | null,
+    signal: AbortSignal,
+    read: (response: Response) => Promise<T>,
+  ): Promise<T> {
     const url = this.url(call.path, call.query);
     const init = requestOf(call, token);
-    const timer = timeout > 0 ? setTimeout(() => deadline.abort(), timeout) : undefined;
     try {
-      const signal = call.signal ? AbortSignal.any([call.signal, deadline.signal]) : deadline.signal;
       const response = await (call.fetch ?? this.options.fetch)(url, { ...init, signal });
-      if (response.status >= 400 && !call.accepts?.includes(response.status)) throw await errorFromResponse(response);
-      return await read(response);
-    } catch (error) {
-      call.signal?.throwIfAborted();
-      if (deadline.signal.aborted) throw new TimeoutError(timeout);
-      if (isNetworkFailure(error))
-        // Without the query: signed links are secrets.
-        throw new ConnectionError(`${call.method} ${new URL(url).pathname}: no answer`, error);
+      if (response.status < 400) return await read(response);
+      const error = await errorFromResponse(response);
+      signal.throwIfAborted();
+      if (call.accepts?.(error)) return error.body as T;
       throw error;
-    } finally {
-      clearTimeout(timer);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw failureOf(error, call.method, url);
     }
   }
 
@@ -186,8 +214,15 @@ export class Transport {
   }
 }
 
-/** Node.js keeps all of a body in memory that it might have to send again after a redirect. */
-const NOT_KEPT: RequestInit = { redirect: 'error', window: null };
+/** There is no token for the attempt; `cause` says why. */
+class NoToken extends Error {
+  constructor(cause: unknown) {
+    super('No token', { cause });
+  }
+}
+
+/** With `redirect: 'error'`, Node.js keeps nothing of a body in memory for sending it again. */
+const NOT_KEPT: RequestInit = { window: null };
 
 function requestOf(call: Call, token: string | null): RequestInit {
   const headers: Record<string, string> = { ...call.headers };
@@ -198,12 +233,15 @@ function requestOf(call: Call, token: string | null): RequestInit {
   const given = typeof call.body === 'function' ? call.body() : call.body;
   const body = call.json === undefined ? given : JSON.stringify(call.json);
   const isStream = body instanceof ReadableStream;
+  // A redirect would take passwords and tokens in the body to another host, or make a GET of a POST.
+  const mayFollow = call.method === 'GET' || call.method === 'HEAD';
   return {
     method: call.method,
     headers,
     body,
     credentials: 'omit',
     cache: 'no-store',
+    redirect: mayFollow ? 'follow' : 'error',
     ...(isStream && ({ duplex: 'half' } as object)),
     ...(given !== undefined && NOT_KEPT),
   };
@@ -231,34 +269,4 @@ function parse<T>(status: number, text: string): T {
 function mayBeDone(error: unknown): boolean {
   if (error instanceof ConnectionError || error instanceof TimeoutError) return true;
   return error instanceof GatehouseError && (error.status === 502 || error.status === 504);
-}
-
-/** What the promise gives, unless the signal is aborted before. */
-async function unlessAborted<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
-  if (!signal) return promise;
-  let abort = () => {};
-  const aborted = new Promise<never>((_resolve, reject) => {
-    abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
-}
-
-/**
- * fetch rejects with a TypeError when there is no answer, and so does a body that breaks off. By name: an error of another realm
- * (a frame, a test) is of another class.
- */
-function isNetworkFailure(error: unknown): boolean {
-  const name = (error as { name?: unknown } | null)?.name;
-  return name === 'TypeError' || name === 'NetworkError' || isSystemError(error);
-}
-
-/** Bun rejects with an error that has a code of the system or of its own. */
-function isSystemError(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' && /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_|Connection|FailedToOpen)/.test(code);
 }

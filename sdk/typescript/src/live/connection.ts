@@ -53,7 +53,7 @@ export class Connection {
   private attempts = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   /** The token not to be used again; the next link takes another one in its place. */
-  private staleToken: string | null = null;
+  #staleToken: string | null = null;
 
   /** @internal */
   constructor(
@@ -85,18 +85,19 @@ export class Connection {
   /**
    * Reads a channel, whether the connection is there already or not. A key needs `broadcast:read`.
    *
-   * @param handler the first listener of `message`; the next message comes when its promise is fulfilled
+   * @param handler the first listener of `message`; the next message comes when its promise is fulfilled. Without it, listen by
+   * `.on('message', …)` at once: a message that nobody listens to counts as handled
    * @throws Error when the channel is subscribed already: add a listener to that subscription, or make another connection
    */
   subscribe<Data = unknown>(
     channel: string,
-    handler: (message: ChannelMessage<Data>) => unknown,
+    handler?: (message: ChannelMessage<Data>) => unknown,
     options: SubscribeOptions = {},
   ): Subscription<Data> {
     if (this.final) throw closedError(this.final);
     if (this.readers.has(channel)) throw new Error(`The connection is subscribed to ${channel} already`);
     const reader = new ChannelReader<Data>(channel, options, () => this.remove(channel));
-    reader.on('message', handler);
+    if (handler !== undefined) reader.on('message', handler);
     this.readers.set(channel, reader as unknown as ChannelReader<never>);
     if (this.link?.isUp) reader.attach(this.link);
     return reader;
@@ -104,10 +105,11 @@ export class Connection {
 
   /**
    * Publishes a message by this connection. A durable one waits for a connection, and is sent again when the answer is lost, under a key
-   * that keeps it from being published twice; beyond 16 at once they wait in line. A volatile one (`durable: false`) fails when there is no connection. `timeout` (30 s)
-   * is for all attempts. A key needs `broadcast:write`.
+   * that keeps it from being published twice; beyond 16 at once they wait in line. A volatile one (`durable: false`) fails when there is
+   * no connection. `timeout` (30 s) is for all attempts and the line. A key needs `broadcast:write`.
    *
    * @throws PermissionDeniedError when the channel's policy does not let the user publish
+   * @throws RateLimitError when it could not be sent in time because the connection may not send so many events
    * @throws ConnectionError, TimeoutError
    */
   publish<Data = unknown>(input: PublishInput, options: CallOptions = {}): Promise<ChannelMessage<Data>> {
@@ -140,8 +142,8 @@ export class Connection {
   }
 
   private nextToken(): Promise<string | null> {
-    const { transport, staleToken } = this;
-    return staleToken === null ? transport.token() : transport.renewToken(staleToken);
+    const { transport } = this;
+    return this.#staleToken === null ? transport.token() : transport.renewToken(this.#staleToken);
   }
 
   /** There were no tokens to be had, or no library. */
@@ -155,7 +157,7 @@ export class Connection {
   private up(): void {
     const { link, transport } = this;
     if (!link) return;
-    this.staleToken = null;
+    this.#staleToken = null;
     if (!transport.usesApiKey) this.renewal = new Renewal(transport, link);
     for (const reader of this.readers.values()) reader.attach(link);
     for (const resolve of [...this.waiting]) resolve(link);
@@ -173,9 +175,9 @@ export class Connection {
   }
 
   private recover(end: LinkEnd, token: string | null): void {
-    const plan = planAfter(end, this.staleToken !== null, this.transport.usesApiKey);
+    const plan = planAfter(end, this.#staleToken !== null, this.transport.usesApiKey);
     if (plan.close !== null) return this.end({ reason: plan.close, error: end.error });
-    if (plan.renew) this.staleToken = token;
+    if (plan.renew) this.#staleToken = token;
     if (end.lasted >= GOOD_LINK_MS) this.attempts = 0;
     const { reconnectDelayMax = LONGEST_DELAY_MS } = this.options;
     const pause = backOff(this.attempts, reconnectDelayMax);

@@ -7,8 +7,12 @@ export type Listener<Arguments extends unknown[]> = (...args: Arguments) => unkn
 export class Emitter<Events extends EventMap<Events>> {
   private readonly listeners = new Map<keyof Events, Set<Listener<never>>>();
 
-  /** @returns a function that ends the listening */
+  /**
+   * @returns a function that ends the listening
+   * @throws TypeError for a listener that is no function
+   */
   on<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): () => void {
+    if (typeof listener !== 'function') throw new TypeError(`A listener of ${String(name)} is a function`);
     const known = this.listeners.get(name) ?? new Set();
     this.listeners.set(name, known.add(listener));
     return () => void known.delete(listener);

@@ -31,16 +31,30 @@ export class Link {
   private opening: ReturnType<typeof setTimeout> | undefined;
   private upSince: number | null = null;
   private isOver = false;
+  /** Both private also for whoever prints a connection: the token, and the socket, which has it in its packets. */
+  readonly #socket: Socket;
+  #token: string;
 
-  /** @param token the one that the server knows this link by */
   constructor(
-    private readonly socket: Socket,
-    public token: string,
+    socket: Socket,
+    token: string,
     private readonly listener: LinkListener,
-  ) {}
+  ) {
+    this.#socket = socket;
+    this.#token = token;
+  }
+
+  /** The one that the server knows this link by. */
+  get token(): string {
+    return this.#token;
+  }
+
+  set token(token: string) {
+    this.#token = token;
+  }
 
   open(): void {
-    const { socket } = this;
+    const socket = this.#socket;
     this.opening = setTimeout(() => this.cut('no welcome'), OPENING_MS);
     socket.on('connect', () => this.welcomed());
     socket.on('connect_error', (error: Error & { data?: unknown }) =>
@@ -69,7 +83,7 @@ export class Link {
     };
     const timer = setTimeout(() => this.cut('no answer'), ANSWER_MS);
     this.waiting.add(finish);
-    this.socket.emit(event, payload, (acknowledgement: unknown) => finish(outcomeOf<T>(acknowledgement)));
+    this.#socket.emit(event, payload, (acknowledgement: unknown) => finish(outcomeOf<T>(acknowledgement)));
   }
 
   /** Ends it as if it had broken. */
@@ -99,8 +113,8 @@ export class Link {
     if (this.isOver) return;
     this.isOver = true;
     clearTimeout(this.opening);
-    this.socket.off();
-    this.socket.disconnect();
+    this.#socket.off();
+    this.#socket.disconnect();
     for (const settle of [...this.waiting]) settle(failed(lostConnection()));
   }
 }

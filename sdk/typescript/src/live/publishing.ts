@@ -1,4 +1,4 @@
-import { ConnectionError, GatehouseError, TimeoutError } from '../errors.js';
+import { ConnectionError, GatehouseError, RateLimitError, TimeoutError } from '../errors.js';
 import type { CallOptions } from '../http/transport.js';
 import { retryDelay, sleep } from '../http/retry.js';
 import type { ChannelMessage, PublishInput } from '../types.js';
@@ -13,6 +13,14 @@ const CHARACTERS_MAX = 200_000;
 /** Very many at once, each sent again after a refusal, would exceed the server's rate so far that it ends the connection. */
 const AT_ONCE = 16;
 
+/** A message on its way. */
+interface Sending {
+  readonly payload: PublishInput;
+  readonly stop: AbortSignal;
+  /** An answer is waited for, or has been lost: it may be published. */
+  isOut: boolean;
+}
+
 /** Where links come from. */
 export interface Links {
   /** The present one, if it is up. */
@@ -24,6 +32,8 @@ export interface Links {
 /** Publishes by a connection, over as many links as it takes. */
 export class Publisher {
   private readonly slots = new Slots(AT_ONCE);
+  /** The last refusal for too many events. */
+  private refusal: RateLimitError | null = null;
 
   /** @param closing aborted when there will be no more links */
   constructor(
@@ -39,9 +49,16 @@ export class Publisher {
     const deadline = new AbortController();
     const timer = timeout > 0 ? setTimeout(() => deadline.abort(new TimeoutError(timeout)), timeout) : undefined;
     const stop = AbortSignal.any([this.closing, deadline.signal, ...(signal ? [signal] : [])]);
+    const sending: Sending = { payload, stop, isOut: false };
+    const earlier = this.refusal;
     try {
       if (payload.durable === false) return await this.sendNow<Data>(payload, stop);
-      return await this.slots.use(stop, () => this.sendUntilAnswered<Data>(payload, stop));
+      return await this.slots.use(stop, () => this.sendUntilAnswered<Data>(sending));
+    } catch (error) {
+      // Meanwhile the connection was refused, and with it the line.
+      if (!(error instanceof TimeoutError) || this.refusal === earlier || this.refusal === null) throw error;
+      if (!sending.isOut) throw this.refusal;
+      throw Object.defineProperty(error, 'cause', { value: this.refusal });
     } finally {
       clearTimeout(timer);
     }
@@ -58,10 +75,17 @@ export class Publisher {
   }
 
   /** Its key lets it be sent again. */
-  private async sendUntilAnswered<Data>(payload: PublishInput, stop: AbortSignal): Promise<ChannelMessage<Data>> {
+  private async sendUntilAnswered<Data>(sending: Sending): Promise<ChannelMessage<Data>> {
+    const { payload, stop } = sending;
+    let isAnswerLost = false;
     for (let attempt = 0; ; attempt++) {
-      const { answer, error } = await send<Data>(await this.links.nextUp(stop), payload, stop);
+      const link = await this.links.nextUp(stop);
+      sending.isOut = true;
+      const { answer, error } = await send<Data>(link, payload, stop);
       if (!error) return answer;
+      if (error instanceof RateLimitError) this.refusal = error;
+      isAnswerLost ||= error instanceof ConnectionError;
+      sending.isOut = isAnswerLost;
       const delay = delayAfter(error, attempt);
       if (delay === null) throw error;
       await sleep(delay, stop);

@@ -1,4 +1,3 @@
-import { createParser } from 'eventsource-parser';
 import { ConnectionError, GatehouseError } from '../errors.js';
 
 /** The server says something every 15 seconds. */
@@ -12,7 +11,7 @@ export interface ServerSentEvent {
 }
 
 /**
- * The events of a response, until it ends.
+ * The events of a response, until it ends. The library is loaded when it is first needed, so that pages without streams need not have it.
  *
  * @param onRetry called with what the server wants to be waited before one comes back, in milliseconds
  * @throws ConnectionError when it breaks off, or says nothing for too long
@@ -23,15 +22,16 @@ export async function* eventsOf(
 ): AsyncGenerator<ServerSentEvent, void, undefined> {
   if (!response.body || !/^text\/event-stream\b/.test(response.headers.get('Content-Type') ?? ''))
     throw new ConnectionError('The answer is no event stream');
-  const events: ServerSentEvent[] = [];
-  const parser = createParser({
-    maxBufferSize: BUFFER_MAX,
-    onRetry,
-    onEvent: ({ event = 'message', data }) => events.push({ name: event, data: parsed(data) }),
-  });
-  const decoder = new TextDecoder();
   const reader = response.body.getReader();
   try {
+    const { createParser } = await import('eventsource-parser');
+    const events: ServerSentEvent[] = [];
+    const parser = createParser({
+      maxBufferSize: BUFFER_MAX,
+      onRetry,
+      onEvent: ({ event = 'message', data }) => events.push({ name: event, data: parsed(data) }),
+    });
+    const decoder = new TextDecoder();
     for (;;) {
       const chunk = await nextChunk(reader);
       if (!chunk) return;

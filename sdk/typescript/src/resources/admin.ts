@@ -46,7 +46,7 @@ export class AdminUsers {
     return this.transport.json({ method: 'GET', path: '/api/v1/admin/users', query, ...options });
   }
 
-  /** All accounts, also disabled ones. */
+  /** All accounts, also disabled ones. What is deleted meanwhile shifts items between pages: collect the ids first. */
   iterate(filters?: Filters<'get_admin_users'>, options?: CallOptions): AsyncGenerator<AdminUser> {
     return iterate((page) => this.list({ ...filters, ...page }, options));
   }
@@ -101,7 +101,7 @@ export class AdminUserSessions {
     });
   }
 
-  /** All sessions of the user. */
+  /** All sessions of the user. What is deleted meanwhile shifts items between pages: collect the ids first. */
   iterate(userId: string, options?: CallOptions): AsyncGenerator<Session> {
     return iterate((page) => this.list(userId, page, options));
   }
@@ -123,7 +123,7 @@ export class AdminUploads {
     return this.transport.json({ method: 'GET', path: '/api/v1/admin/uploads', query, ...options });
   }
 
-  /** All of everybody's files. */
+  /** All of everybody's files. What is deleted meanwhile shifts items between pages: collect the ids first. */
   iterate(filters?: Filters<'get_admin_uploads'>, options?: CallOptions): AsyncGenerator<StoredFile> {
     return iterate((page) => this.list({ ...filters, ...page }, options));
   }
@@ -144,7 +144,7 @@ export class AuditLog {
     return this.transport.json({ method: 'GET', path: '/api/v1/admin/audit-log', query, ...options });
   }
 
-  /** All entries. */
+  /** All entries. What is added meanwhile shifts items between pages. */
   iterate(filters?: Filters<'get_admin_audit_log'>, options?: CallOptions): AsyncGenerator<AuditEntry> {
     return iterate((page) => this.list({ ...filters, ...page }, options));
   }

@@ -84,12 +84,12 @@ export class Auth {
     return this.transport.session.onChange(listener);
   }
 
-  /** Ends this session everywhere and forgets its tokens, also when the server cannot be reached: then it throws after that. */
+  /** Forgets the tokens at once, and then ends the session at the server. Throws when the server cannot be told. */
   async logout(options?: CallOptions): Promise<void> {
     await this.endSession('/api/v1/auth/logout', options);
   }
 
-  /** Ends all sessions of the user, this one included. */
+  /** As `logout()`, for all sessions of the user. */
   async logoutAll(options?: CallOptions): Promise<void> {
     await this.endSession('/api/v1/auth/logout-all', options);
   }
@@ -136,14 +136,15 @@ export class Auth {
 
   private async endSession(route: string, options?: CallOptions): Promise<void> {
     assertKeepsTokens(this.transport);
+    // First of all here, so that nothing goes out as the user while the server is being told.
+    const { tokens, storageError } = await this.transport.session.signOut();
     try {
-      await this.transport.json({ method: 'POST', path: route, isRepeatable: true, ...options });
+      if (tokens) await this.transport.as(tokens).json({ method: 'POST', path: route, isRepeatable: true, ...options });
     } catch (error) {
       // Ended already, which is what was wanted.
       if (!(error instanceof AuthenticationError)) throw error;
-    } finally {
-      await this.transport.session.signOut();
     }
+    if (storageError !== undefined) throw storageError;
   }
 }
 
@@ -206,7 +207,7 @@ export class Sessions {
     return this.transport.json({ method: 'GET', path: '/api/v1/auth/sessions', query, ...options });
   }
 
-  /** All sessions. */
+  /** All sessions. What is deleted meanwhile shifts items between pages: collect the ids first. */
   iterate(filters?: Filters<'get_auth_sessions'>, options?: CallOptions): AsyncGenerator<Session> {
     return iterate((page) => this.list({ ...filters, ...page }, options));
   }

@@ -46,11 +46,11 @@ export class Broadcasting {
   }
 
   /** What follows sequence `after` (default 0): at most `limit` messages (default 50, at most 500). */
-  history(
+  history<Data = unknown>(
     channel: string,
     query?: Omit<Query<'get_broadcasting_messages'>, 'channel'>,
     options?: CallOptions,
-  ): Promise<History> {
+  ): Promise<History<Data>> {
     return this.transport.json({
       method: 'GET',
       path: '/api/v1/broadcasting/messages',
@@ -128,7 +128,7 @@ export class Channels {
     return this.transport.json({ method: 'GET', path: '/api/v1/broadcasting/channels', query, ...options });
   }
 
-  /** All channels that have been used. */
+  /** All channels that have been used. What is removed meanwhile shifts items between pages. */
   iterate(options?: CallOptions): AsyncGenerator<Channel> {
     return iterate((page) => this.list(page, options));
   }
@@ -164,7 +164,7 @@ export class ChannelMembers {
     return this.transport.json({ method: 'GET', path: route, query, ...options });
   }
 
-  /** All members. */
+  /** All members. To remove them, collect the ids first: what is removed meanwhile shifts items between pages. */
   iterate(channel: string, options?: CallOptions): AsyncGenerator<Member> {
     return iterate((page) => this.list(channel, page, options));
   }

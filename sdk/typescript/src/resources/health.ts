@@ -1,3 +1,4 @@
+import type { GatehouseError } from '../errors.js';
 import type { CallOptions, Transport } from '../http/transport.js';
 import type { HealthReport, Liveness } from '../types.js';
 
@@ -17,7 +18,7 @@ export class Health {
       method: 'GET',
       path: '/api/v1/health',
       isAuthenticated: false,
-      accepts: [503],
+      accepts: isReport,
       ...options,
     });
   }
@@ -32,4 +33,9 @@ export class Health {
       ...options,
     });
   }
+}
+
+/** A proxy before a server that is away answers 503 as well. */
+function isReport({ code, body }: GatehouseError): boolean {
+  return code === 'http_503' && typeof (body as Partial<HealthReport> | null)?.status === 'string';
 }

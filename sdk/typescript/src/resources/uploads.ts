@@ -23,7 +23,7 @@ export class Uploads {
 
   /**
    * Uploads a file. When this resolves, the file is whole and on disk. A large one goes on where it was when a connection breaks, if
-   * `tus-js-client` is installed; any other is sent once.
+   * `tus-js-client` is installed; any other is sent once, and again only after a 429.
    *
    * @throws GatehouseError 413 `file_too_large`, 415 `file_type_not_allowed` or `file_type_mismatch`, 507 `quota_exceeded`
    */
@@ -36,7 +36,10 @@ export class Uploads {
     return this.transport.json({ method: 'GET', path: '/api/v1/uploads', query, ...options });
   }
 
-  /** Your own files of all pages. */
+  /**
+   * Your own files of all pages. To delete them, collect the ids first: what is deleted meanwhile shifts items between pages, and some are
+   * passed over.
+   */
   iterate(filters?: Filters<'get_uploads'>, options?: CallOptions): AsyncGenerator<StoredFile> {
     return iterate((page) => this.list({ ...filters, ...page }, options));
   }

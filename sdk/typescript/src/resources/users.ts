@@ -35,7 +35,7 @@ export class Users {
     return this.transport.json({ method: 'GET', path: '/api/v1/users', query, ...options });
   }
 
-  /** All users whom `list()` shows. */
+  /** All users whom `list()` shows. What is deleted meanwhile shifts items between pages: collect the ids first. */
   iterate(filters?: Filters<'get_users'>, options?: CallOptions): AsyncGenerator<User | PublicUser> {
     return iterate((page) => this.list({ ...filters, ...page }, options));
   }
@@ -100,7 +100,7 @@ export class ApiKeys {
     return this.transport.json({ method: 'GET', path: '/api/v1/users/me/api-keys', query, ...options });
   }
 
-  /** All keys, without the keys themselves. */
+  /** All keys, without the keys themselves. What is deleted meanwhile shifts items between pages: collect the ids first. */
   iterate(filters?: Filters<'get_users_me_api_keys'>, options?: CallOptions): AsyncGenerator<ApiKey> {
     return iterate((page) => this.list({ ...filters, ...page }, options));
   }

@@ -1,6 +1,7 @@
 import { AuthenticationError } from '../errors.js';
 import { sleep } from '../http/retry.js';
 import type { TokenPair } from '../types.js';
+import { KeptTokens, then } from './kept-tokens.js';
 import type { Tokens, TokenStorage } from './tokens.js';
 
 /** `signed_out` is told after a logout and when the server has ended the session. */
@@ -19,15 +20,19 @@ const LONGEST_PROPAGATION_MS = 250;
 /** Keeps the access token fresh. */
 export class SessionTokens {
   private refreshing: Promise<Tokens> | null = null;
-  private changing: Promise<unknown> = Promise.resolve();
+  /** Holds nothing: whoever prints a client does not print its tokens. */
+  private changing: Promise<void> = Promise.resolve();
+  private readonly storage: KeptTokens;
   private readonly listeners = new Set<SessionListener>();
   private changes = 0;
 
   /** @param requestPair asks the server for a new pair; throws what the transport throws */
   constructor(
-    private readonly storage: TokenStorage,
+    storage: TokenStorage,
     private readonly requestPair: (refreshToken: string) => Promise<TokenPair>,
-  ) {}
+  ) {
+    this.storage = new KeptTokens(storage);
+  }
 
   /** Grows with each login and logout of this client. */
   get epoch(): number {
@@ -39,14 +44,15 @@ export class SessionTokens {
     if (this.changes !== epoch) throw signedOut('The session in which the call began is over');
   }
 
-  /** The tokens as they are kept, fresh or not. */
+  /** The tokens as they are kept, fresh or not. A login or logout that has begun counts. */
   async current(): Promise<Tokens | null> {
+    await this.changing;
     return this.storage.get();
   }
 
   /** An access token that holds for a while, or null when nobody is signed in. */
   async fresh(): Promise<Tokens | null> {
-    const tokens = await this.storage.get();
+    const tokens = await this.current();
     if (!tokens || !isEnding(tokens)) return tokens;
     try {
       return await this.renew(tokens.access_token);
@@ -78,18 +84,22 @@ export class SessionTokens {
     return tokens;
   }
 
-  /** Forgets the tokens; with `only`, unless other ones have taken their place. */
-  async signOut(only?: Tokens): Promise<void> {
+  /**
+   * Forgets the tokens; with `only`, unless other ones have taken their place.
+   *
+   * @returns what was forgotten, and what the storage threw at that
+   */
+  async signOut(only?: Tokens): Promise<{ tokens: Tokens | null; storageError?: unknown }> {
     if (!only) this.changes++;
-    const wasSignedIn = await this.change(() =>
-      then(this.storage.get(), (kept) => {
-        if (only && kept?.refresh_token !== only.refresh_token) return false;
-        return then(this.storage.set(null), () => kept !== null);
+    const out = await this.change(() =>
+      then(this.storage.get(), (tokens) => {
+        if (only && tokens?.refresh_token !== only.refresh_token) return { tokens: null };
+        return then(this.storage.keep(null), (storageError) => ({ tokens, storageError }));
       }),
     );
-    if (!wasSignedIn) return;
-    if (only) this.changes++;
-    this.tell('signed_out');
+    if (out.tokens && only) this.changes++;
+    if (out.tokens) this.tell('signed_out');
+    return out;
   }
 
   /** @returns a function that ends the listening */
@@ -99,7 +109,7 @@ export class SessionTokens {
   }
 
   private async refresh(staleAccessToken?: string): Promise<Tokens> {
-    const tokens = await this.storage.get();
+    const tokens = await this.current();
     if (!tokens) throw signedOut('Not signed in');
     // Another tab was faster.
     if (staleAccessToken !== undefined && tokens.access_token !== staleAccessToken && !isEnding(tokens)) return tokens;
@@ -119,7 +129,8 @@ export class SessionTokens {
     const kept = await this.change(() =>
       then(this.storage.get(), (found) => {
         if (found?.refresh_token !== old.refresh_token) return found;
-        return then(this.storage.set(renewed), () => renewed);
+        // The server knows the old ones no more: the call in hand and later ones need these, also when they cannot be stored.
+        return then(this.storage.keep(renewed), () => renewed);
       }),
     );
     if (!kept) throw signedOut('Signed out meanwhile');
@@ -130,7 +141,8 @@ export class SessionTokens {
   /** Changes of the storage come one after the other. */
   private change<T>(work: () => T | Promise<T>): Promise<T> {
     const result = this.changing.then(work);
-    this.changing = result.catch(() => undefined);
+    const done = () => undefined;
+    this.changing = result.then(done, done);
     return result;
   }
 
@@ -175,12 +187,6 @@ function signedOut(message: string): AuthenticationError {
 function tokensOf({ access_token, refresh_token, expires_in }: TokenPair): Tokens {
   // Tokens have times in whole seconds, so that one may end up to a second sooner than it says.
   return { access_token, refresh_token, expires_in, expires_at: Date.now() + (expires_in - 1) * 1000 };
-}
-
-/** Goes on at once when the value is there at once, so that nothing comes between a look at the storage and the change of it. */
-function then<T, R>(value: T | Promise<T>, next: (value: T) => R | Promise<R>): R | Promise<R> {
-  const isPromise = typeof (value as Promise<T> | null)?.then === 'function';
-  return isPromise ? (value as Promise<T>).then(next) : next(value as T);
 }
 
 function isEnding({ expires_at, expires_in }: Tokens): boolean {

@@ -10,7 +10,7 @@ export interface Tokens {
 
 /** Where the client keeps its tokens. The methods may be asynchronous. */
 export interface TokenStorage {
-  /** What was set last, `null` when nothing was. */
+  /** What was set last, `null` when nothing was. What are no tokens counts as nothing. */
   get(): Tokens | null | Promise<Tokens | null>;
   /** `null` forgets them. */
   set(tokens: Tokens | null): void | Promise<void>;
@@ -31,17 +31,17 @@ export function memoryTokens(): TokenStorage {
 
 /**
  * Keeps the tokens in the browser's localStorage, so that they outlive the page and all tabs share them. Every script of the
- * page can read them there.
+ * page can read them there. Where there is no localStorage, as on a server that renders pages, they are in memory.
  */
 export function localStorageTokens(key = 'gatehouse.tokens'): TokenStorage {
+  if (!hasLocalStorage()) return memoryTokens();
   return {
     lockName: key,
     get: () => {
       const text = localStorage.getItem(key);
       if (text === null) return null;
       try {
-        const kept = JSON.parse(text) as Tokens | null;
-        return typeof kept?.refresh_token === 'string' ? kept : null;
+        return usable(JSON.parse(text));
       } catch {
         return null;
       }
@@ -51,4 +51,19 @@ export function localStorageTokens(key = 'gatehouse.tokens'): TokenStorage {
       else localStorage.removeItem(key);
     },
   };
+}
+
+/** What is found in a storage, if it is tokens. */
+export function usable(found: unknown): Tokens | null {
+  const { access_token, refresh_token } = (found ?? {}) as Partial<Tokens>;
+  return typeof access_token === 'string' && typeof refresh_token === 'string' ? (found as Tokens) : null;
+}
+
+function hasLocalStorage(): boolean {
+  try {
+    return typeof localStorage?.getItem === 'function';
+  } catch {
+    // There is none, or the browser's settings forbid it.
+    return false;
+  }
 }

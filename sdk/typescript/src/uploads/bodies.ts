@@ -1,6 +1,6 @@
 import type { Call } from '../http/transport.js';
 import type { Source } from './source.js';
-import { counted, streamOf } from './streams.js';
+import { counted, Intake, streamOf } from './streams.js';
 import type { UploadWatch } from './watch.js';
 import { hasXhr, xhrFetch } from './xhr.js';
 
@@ -15,7 +15,10 @@ export function blobBody(blob: Blob, report: (sent: number) => void, watch: Uplo
   if (hasXhr()) return { body: blob, fetch: xhrFetch(report) };
   if (!sendsStreams()) return { body: blob };
   return {
-    body: () => streamOf(counted(blob.stream(), blob.size, { report, fail: (error) => watch.fail(error) })),
+    body: () => {
+      const intake = new Intake(blob.stream());
+      return streamOf(counted(intake, blob.size, { report, fail: (error) => watch.fail(error) }), intake);
+    },
     headers: { 'Content-Length': String(blob.size) },
   };
 }
@@ -36,22 +39,24 @@ export async function formBody(source: Source, description: string | undefined, 
 
 /** Browsers keep a large Blob on disk. */
 function gathered(content: ReadableStream<Uint8Array>, size: number, watch: UploadWatch): Promise<Blob> {
-  const checked = counted(content, size, { report: () => undefined, fail: (error) => watch.fail(error) });
-  return new Response(streamOf(checked)).blob();
+  const intake = new Intake(content);
+  const checked = counted(intake, size, { report: () => undefined, fail: (error) => watch.fail(error) });
+  return new Response(streamOf(checked, intake)).blob();
 }
 
 function streamedForm(source: Source, description: string | undefined, watch: UploadWatch): Body {
   const { content, size } = source;
   const boundary = `gatehouse-${crypto.getRandomValues(new Uint32Array(4)).join('-')}`;
   const [head, tail] = envelope(boundary, source, description).map((text) => new TextEncoder().encode(text));
-  const open = (stream: ReadableStream<Uint8Array>) =>
-    streamOf(
-      (async function* () {
-        yield head;
-        yield* counted(stream, size, watch);
-        yield tail;
-      })(),
-    );
+  const open = (stream: ReadableStream<Uint8Array>) => {
+    const intake = new Intake(stream);
+    const chunks = async function* () {
+      yield head;
+      yield* counted(intake, size, watch);
+      yield tail;
+    };
+    return streamOf(chunks(), intake);
+  };
   return {
     // A Blob can be read again, should the token be refused.
     body: content instanceof Blob ? () => open(content.stream()) : open(content),

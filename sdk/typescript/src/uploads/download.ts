@@ -1,6 +1,6 @@
 import { ConnectionError } from '../errors.js';
 import { filenameOf } from './content-disposition.js';
-import { streamOf } from './streams.js';
+import { Intake, streamOf } from './streams.js';
 
 /** A part of a file, by bytes from 0 on, both ends included. */
 export interface ByteRange {
@@ -49,7 +49,8 @@ export class Download {
     this.filename = filenameOf(headers.get('Content-Disposition'));
     this.etag = headers.get('ETag');
     this.range = status === 206 ? rangeOf(headers.get('Content-Range')) : null;
-    this.body = streamOf(chunksOf(response, this.size, signal));
+    const intake = new Intake(response.body ?? new Blob([]).stream());
+    this.body = streamOf(chunksOf(intake, this.size, signal), intake);
   }
 
   /** All of it in memory. */
@@ -73,19 +74,15 @@ export class Download {
 }
 
 async function* chunksOf(
-  response: Response,
+  intake: Intake,
   size: number | null,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
-  if (!response.body) return;
-  const reader = response.body.getReader();
   let received = 0;
   try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      received += value.byteLength;
-      yield value;
+    for (let chunk = await intake.read(); chunk; chunk = await intake.read()) {
+      received += chunk.byteLength;
+      yield chunk;
     }
   } catch (error) {
     signal?.throwIfAborted();
@@ -94,7 +91,7 @@ async function* chunksOf(
       error,
     );
   } finally {
-    await reader.cancel().catch(() => undefined);
+    await intake.cancel();
   }
   if (size !== null && received < size)
     throw new ConnectionError(`The download ended after ${received} of ${size} bytes`);

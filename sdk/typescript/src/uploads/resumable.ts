@@ -65,7 +65,7 @@ export class ResumableUpload {
     try {
       await new Promise<void>((resolve, reject) => {
         const settings = { ...this.settings(), onSuccess: () => resolve(), onError: reject };
-        const onUploadUrlAvailable = () => this.remember(key, idOf(upload?.url ?? ''), reject);
+        const onUploadUrlAvailable = () => void this.keep(key, idOf(upload?.url ?? ''));
         const uploadUrl = begun ? `${this.endpoint}/${encodeURIComponent(begun)}` : null;
         upload = new tus.Upload(new Blob([]), { ...settings, uploadUrl, onUploadUrlAvailable }) as Upload;
         this.watch.signal.addEventListener('abort', () => reject(this.watch.signal.reason), { once: true });
@@ -84,8 +84,7 @@ export class ResumableUpload {
 
   /** The file is there. */
   async forget(): Promise<void> {
-    const { resume } = this.options;
-    await resume?.set(keyOf(this.transport.baseURL, this.source), null);
+    if (this.options.resume) await this.keep(keyOf(this.transport.baseURL, this.source), null);
   }
 
   private settings(): object {
@@ -116,9 +115,12 @@ export class ResumableUpload {
     return isPassing ? backOff(attempt) : retryDelay(error, attempt);
   }
 
-  private remember(key: string, id: string, fail: (error: unknown) => void): void {
-    const { resume } = this.options;
-    if (resume) Promise.resolve(resume.set(key, id)).catch(fail);
+  private async keep(key: string, id: string | null): Promise<void> {
+    try {
+      await this.options.resume?.set(key, id);
+    } catch {
+      // Storage that is full: a later process begins anew, and the upload in hand goes on.
+    }
   }
 
   /** What nobody is to go on with frees its space on the server at once; what failed there, the server has ended or cannot be told. */

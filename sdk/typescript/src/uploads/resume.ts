@@ -4,7 +4,7 @@ import type { Source } from './source.js';
 export interface UploadStorage {
   /** The id of the unfinished upload of this file. */
   get(key: string): string | null | Promise<string | null>;
-  /** `null` forgets it. */
+  /** `null` forgets it. When it fails, the upload goes on nevertheless. */
   set(key: string, id: string | null): void | Promise<void>;
 }
 

@@ -1,4 +1,5 @@
 import type { Source } from './source.js';
+import { Intake } from './streams.js';
 
 /** What of a stream is kept in memory until the server has it. */
 const PIECE_BYTES = 8 * 1024 * 1024;
@@ -25,7 +26,7 @@ export function slicesOf({ content, size }: Source): Slices {
 /** Of a stream the current part can be sent again, what came before it cannot. */
 class StreamSlices implements Slices {
   readonly pieceSize = PIECE_BYTES;
-  private readonly reader: ReadableStreamDefaultReader<Uint8Array>;
+  private readonly intake: Intake;
   private kept = new Blob([]);
   private keptFrom = 0;
 
@@ -33,7 +34,7 @@ class StreamSlices implements Slices {
     content: ReadableStream<Uint8Array>,
     readonly size: number,
   ) {
-    this.reader = content.getReader();
+    this.intake = new Intake(content);
   }
 
   async slice(start: number, end: number): Promise<{ value: Blob; done: boolean }> {
@@ -45,21 +46,21 @@ class StreamSlices implements Slices {
   }
 
   close(): void {
-    this.reader.cancel().catch(() => undefined);
+    void this.intake.cancel();
   }
 
   private async readTo(end: number): Promise<void> {
-    const chunks: Uint8Array[] = [];
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
     let read = this.keptFrom + this.kept.size;
     // At the end of the file the stream has to end as well.
     while (read < end || end >= this.size) {
-      const { done, value } = await this.reader.read();
-      if (done) break;
-      chunks.push(value);
-      read += value.byteLength;
+      const chunk = await this.intake.read();
+      if (!chunk) break;
+      chunks.push(chunk);
+      read += chunk.byteLength;
       if (read > this.size) throw new RangeError(`The stream has more than ${this.size} bytes`);
     }
-    this.kept = new Blob([this.kept, ...(chunks as BlobPart[])]);
+    this.kept = new Blob([this.kept, ...chunks]);
     if (read < end) throw new RangeError(`The stream has ended after ${read} of ${this.size} bytes`);
   }
 }

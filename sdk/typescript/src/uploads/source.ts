@@ -1,12 +1,13 @@
 /**
  * What can be uploaded: a `Blob` or `File` (of a file on disk in Node.js: `openAsBlob()` of `node:fs`, which is read as it goes), bytes, or
- * a stream, whose `size` has to be told.
+ * a stream, whose `size` has to be told: a `ReadableStream`, a `Readable` of Node.js, or whatever else gives bytes to `for await`.
  */
-export type UploadSource = Blob | ArrayBuffer | ArrayBufferView | ReadableStream<Uint8Array>;
+export type UploadSource =
+  Blob | ArrayBuffer | ArrayBufferView | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /** What is said about a file beside its bytes. */
 export interface FileDetails {
-  /** What the file is called; by default the name of a `File`, else `file`. */
+  /** What the file is called; when it is left out or empty, the name of a `File`, else `file`. */
   filename?: string;
   /** A MIME type; by default the type of the `Blob`. The server looks at the bytes as well. */
   contentType?: string;
@@ -32,7 +33,7 @@ export function sourceOf(given: UploadSource, { filename, contentType, size }: F
   return {
     content,
     size: content instanceof Blob ? content.size : assertSize(size),
-    filename: filename ?? (typeof name === 'string' && name !== '' ? name : 'file'),
+    filename: filename || (typeof name === 'string' && name) || 'file',
     // A Blob leaves out what no header may have.
     contentType: contentType === undefined ? typeOf(content) : new Blob([], { type: contentType }).type,
     lastModified,
@@ -40,10 +41,37 @@ export function sourceOf(given: UploadSource, { filename, contentType, size }: F
 }
 
 function contentOf(given: UploadSource): Source['content'] {
-  if (given instanceof Blob || given instanceof ReadableStream) return given;
+  if (given instanceof Blob) return given;
+  if (given instanceof ReadableStream) return assertFree(given);
   if (ArrayBuffer.isView(given) || Object.prototype.toString.call(given) === '[object ArrayBuffer]')
     return new Blob([given as BufferSource]);
-  throw new TypeError('A file is a Blob, bytes or a ReadableStream; of a path in Node.js: await openAsBlob(path)');
+  if (typeof (given as Partial<AsyncIterable<Uint8Array>> | null)?.[Symbol.asyncIterator] === 'function')
+    return streamFrom(given as AsyncIterable<Uint8Array>);
+  throw new TypeError('A file is a Blob, bytes or a stream; of a path in Node.js: await openAsBlob(path)');
+}
+
+function assertFree(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+  if (stream.locked) throw new TypeError('The stream is being read, or has been, by somebody else');
+  return stream;
+}
+
+/** As ReadableStream.from(), which is not everywhere, and for streams of Node.js that nobody has begun to read. */
+function streamFrom(given: AsyncIterable<Uint8Array> & { destroy?: () => void }): ReadableStream<Uint8Array> {
+  const chunks = given[Symbol.asyncIterator]();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { done, value } = await chunks.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel() {
+        given.destroy?.();
+        void Promise.resolve(chunks.return?.()).catch(() => undefined);
+      },
+    },
+    { highWaterMark: 0 },
+  );
 }
 
 const typeOf = (content: Source['content']): string => (content instanceof Blob ? content.type : '');

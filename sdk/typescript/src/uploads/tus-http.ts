@@ -2,6 +2,7 @@ import type { HttpRequest, HttpResponse, HttpStack } from 'tus-js-client';
 import { GatehouseError } from '../errors.js';
 import type { Method, Transport } from '../http/transport.js';
 import { blobBody } from './bodies.js';
+import { unreadable } from './unreadable.js';
 import type { UploadWatch } from './watch.js';
 
 /** Statuses that say that there is no such upload any more; tus-js-client begins a new one then. */
@@ -64,6 +65,8 @@ export class TusHttp implements HttpStack {
       return this.answer(response.status, response.headers);
     } catch (error) {
       this.error = error;
+      const fault = unreadable(error);
+      if (fault) this.watch.fail(fault);
       if (!(error instanceof GatehouseError) || error.status === 0) throw error;
       // Whatever else a HEAD is answered with, tus-js-client would begin anew.
       if (method === 'HEAD' && !GONE.includes(error.status)) throw error;

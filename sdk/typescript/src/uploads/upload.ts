@@ -1,18 +1,21 @@
+import { RateLimitError } from '../errors.js';
+import { path } from '../http/path.js';
+import { retryDelay, sleep } from '../http/retry.js';
 import type { Transport } from '../http/transport.js';
 import type { StoredFile } from '../types.js';
-import { path } from '../http/path.js';
 import { formBody } from './bodies.js';
 import { loadTus, ResumableUpload, type Tus } from './resumable.js';
 import type { UploadStorage } from './resume.js';
-import { type FileDetails, sourceOf, type UploadSource } from './source.js';
+import { type FileDetails, type Source, sourceOf, type UploadSource } from './source.js';
+import { unreadable } from './unreadable.js';
 import { type UploadProgress, UploadWatch } from './watch.js';
 
 const RESUMABLE_ABOVE = 8 * 1024 * 1024;
 
 /** How a file is uploaded. */
 export interface UploadOptions extends FileDetails {
-  /** At most 1000 characters. */
-  description?: string;
+  /** At most 1000 characters. `null` and `''`: none. */
+  description?: string | null;
   /**
    * Told as the bytes go: `sent` never falls, and is `total` in the end. Browsers tell it of XMLHttpRequest, which is used then in place of
    * a `fetch` of your own. An error that it throws ends the upload.
@@ -42,20 +45,37 @@ export async function upload(
 ): Promise<StoredFile> {
   const source = sourceOf(file, options);
   const watch = new UploadWatch(source.size, options.onProgress, options.signal);
-  const { resumable = source.size > (options.resumableAbove ?? RESUMABLE_ABOVE), description } = options;
+  const description = options.description || undefined;
+  const { resume, resumable = source.size > (options.resumableAbove ?? RESUMABLE_ABOVE) } = options;
   const tus = resumable ? await loadTus() : null;
   if (options.resumable && !tus)
     throw new Error('Resumable uploads need the package tus-js-client: npm install tus-js-client');
-  if (tus) return resumed(transport, tus, new ResumableUpload(transport, source, options, watch), watch);
-  const stored = await transport.json<StoredFile>({
-    method: 'POST',
-    path: '/api/v1/uploads',
-    ...(await formBody(source, description, watch)),
-    signal: watch.signal,
-    timeout: 0,
-  });
+  if (tus)
+    return resumed(transport, tus, new ResumableUpload(transport, source, { description, resume }, watch), watch);
+  const stored = await sent(transport, source, description, watch);
   watch.report(source.size);
   return stored;
+}
+
+/** In one request. It is sent again only when it was refused for coming too soon: then nothing has been made of it. */
+async function sent(
+  transport: Transport,
+  source: Source,
+  description: string | undefined,
+  watch: UploadWatch,
+): Promise<StoredFile> {
+  const { signal } = watch;
+  const body = await formBody(source, description, watch);
+  const attempts = source.content instanceof Blob ? transport.maxRetries : 0;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await transport.json({ method: 'POST', path: '/api/v1/uploads', ...body, signal, timeout: 0 });
+    } catch (error) {
+      const delay = error instanceof RateLimitError && attempt < attempts ? retryDelay(error, attempt) : null;
+      if (delay === null) throw unreadable(error) ?? error;
+      await sleep(delay, signal);
+    }
+  }
 }
 
 async function resumed(

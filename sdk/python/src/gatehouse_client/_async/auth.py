@@ -15,6 +15,9 @@ from .mfa import AsyncMfa
 from .resource import PAGE_SIZE, AsyncResource, all_pages
 from .transport import AsyncTransport
 
+REFRESH_TIMEOUT = 8.0
+"""Seconds: so that a repetition comes within the ten."""
+
 
 class AsyncSessions(AsyncResource):
     """`client.auth.sessions`: where the account is signed in. Not for API keys."""
@@ -187,8 +190,13 @@ def _login_or_challenge(body: dict[str, Any]) -> Login | MfaRequiredError:
     return Login.from_dict(body)
 
 
-def refresh_call(refresh_token: str) -> Call:
-    """The call that renews tokens."""
+def refresh_call(refresh_token: str, timeout: float | None) -> Call:
+    """The call that renews tokens. For ten seconds the server answers a repetition with the same tokens."""
     return Call(
-        'POST', path('/auth/refresh'), body={'refresh_token': refresh_token}, credentials=Credentials.NONE
+        'POST',
+        path('/auth/refresh'),
+        body={'refresh_token': refresh_token},
+        credentials=Credentials.NONE,
+        repeatable=True,
+        timeout=REFRESH_TIMEOUT if timeout is None else min(timeout, REFRESH_TIMEOUT),
     )

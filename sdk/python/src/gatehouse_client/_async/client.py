@@ -10,12 +10,14 @@ from .._shared.connection import (
     DEFAULT_RESUMABLE_ABOVE,
     DEFAULT_RETRIES,
     DEFAULT_TIMEOUT,
+    LIMITS,
     USER_AGENT,
     Settings,
     check_api_key,
 )
+from ..errors import GatehouseTimeoutError
 from ..models import TokenPair
-from ..tokens import MemoryTokens, TokenStorage
+from ..tokens import MemoryTokens, TokenStorage, storage_for
 from .admin import AsyncAdmin
 from .auth import AsyncAuth, refresh_call
 from .broadcasting import AsyncBroadcasting
@@ -44,7 +46,8 @@ class AsyncGatehouseClient:
         max_retries: How many more times a call is sent that may be sent again, after 429, 502, 503, 504 or a broken
             connection.
         resumable_above: Files larger than this, in bytes, are uploaded in pieces.
-        on_session_end: Called when the server refuses to renew the session: somebody has to sign in again.
+        on_session_end: Called when the server refuses to renew the session: somebody has to sign in again. With asyncio
+            it may be `async`.
         transport: What httpx sends requests through, for tests and special networks.
     """
 
@@ -63,9 +66,12 @@ class AsyncGatehouseClient:
         if api_key is not None and tokens is not None:
             raise ValueError('give either api_key or tokens')
         settings = Settings(base_url, timeout, max_retries, resumable_above)
-        http = runtime.HttpClient(transport=transport, headers={'User-Agent': USER_AGENT})
-        self._api = AsyncTransport(settings, http)
-        storage = MemoryTokens() if tokens is None else tokens
+
+        def connections() -> runtime.HttpClient:
+            return runtime.HttpClient(transport=transport, headers={'User-Agent': USER_AGENT}, limits=LIMITS)
+
+        self._api = AsyncTransport(settings, connections)
+        storage = storage_for(settings.origin, MemoryTokens() if tokens is None else tokens)
         self._api.session = AsyncTokenSession(storage, check_api_key(api_key), self._refresh, on_session_end)
         self.auth = AsyncAuth(self._api)
         self.users = AsyncUsers(self._api)
@@ -91,4 +97,10 @@ class AsyncGatehouseClient:
         return f'<{type(self).__name__} of {self._api.settings.origin} with {how}>'
 
     async def _refresh(self, refresh_token: str) -> TokenPair:
-        return await self._api.json(refresh_call(refresh_token), TokenPair.from_dict)
+        call = refresh_call(refresh_token, self._api.settings.timeout)
+        try:
+            return await self._api.json(call, TokenPair.from_dict)
+        except GatehouseTimeoutError:
+            if self._api.settings.max_retries == 0:
+                raise
+            return await self._api.json(call, TokenPair.from_dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from .._shared import async_runtime as runtime
+from .._shared.background import AsyncHandler
 from .._shared.expiry import is_due, tokens_of
 from ..errors import AuthenticationError, GatehouseError
 from ..models import TokenPair
@@ -12,6 +13,7 @@ from ..tokens import Tokens, TokenStorage
 
 _LOCK_POLL = 0.05
 _LOCK_PATIENCE = 60.0
+_FINISH_PATIENCE = 10.0
 
 Refresh = Callable[[str], Awaitable[TokenPair]]
 
@@ -32,8 +34,9 @@ class AsyncTokenSession:
         self._storage = storage
         self._api_key = api_key
         self._refresh = refresh
-        self._on_end = on_end
+        self._on_end = None if on_end is None else AsyncHandler(on_end)
         self._lock = runtime.Lock()
+        self._errands = runtime.Errands()
         self._attempts = 0
         self._failure: GatehouseError | None = None
 
@@ -66,8 +69,19 @@ class AsyncTokenSession:
         return ({} if tokens is None else {'Authorization': f'Bearer {tokens.access_token}'}), tokens
 
     async def renew(self, used: Tokens) -> Tokens | None:
-        """Newer tokens than `used`. Whoever finds that somebody else has got some takes those."""
+        """Newer tokens than `used`. Whoever finds that somebody else has got some takes those.
+
+        Once begun it is finished, whatever becomes of the caller: the server has a new refresh token by then, which
+        must not get lost.
+        """
         seen = self._attempts
+        return await self._errands.run(lambda: self._renew(used, seen))
+
+    async def finish(self) -> None:
+        """Waits for a renewal that nobody else waits for any more. It needs the connections yet."""
+        await self._errands.finish(_FINISH_PATIENCE)
+
+    async def _renew(self, used: Tokens, seen: int) -> Tokens | None:
         has_ended = False
         try:
             async with self._lock:
@@ -86,7 +100,7 @@ class AsyncTokenSession:
         finally:
             # Without the lock: it may well sign in again.
             if has_ended and self._on_end is not None:
-                self._on_end()
+                await self._on_end.call()
 
     async def store(self, tokens: Tokens | None) -> None:
         """Keeps the tokens of a login, or forgets them; not in the middle of a refresh."""

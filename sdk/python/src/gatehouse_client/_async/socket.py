@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -14,12 +15,12 @@ from .._shared.connection import DEFAULT_TIMEOUT
 from .._shared.inbox import Inbox, Standing
 from .._shared.not_given import NOT_GIVEN, NotGiven, Timeout, given
 from .._shared.reading import Reading
-from .._shared.recovery import ConnectionLost, Recovery, end_of_session, is_passing, renewal_time
+from .._shared.recovery import Recovery, end_of_session, is_passing, renewal_time
 from .._shared.retry import backoff
 from .._shared.sockets import AsyncSocket
-from .._shared.wire import TRANSPORTS, error_in
+from .._shared.wire import TRANSPORTS, error_in, outgoing
 from ..errors import AuthenticationError, GatehouseConnectionError, GatehouseError, GatehouseTimeoutError
-from ..live import ConnectionState, Gap, MessageReceived, PresenceJoined, PresenceLeft
+from ..live import ConnectionLost, ConnectionState, Gap, MessageReceived, PresenceJoined, PresenceLeft
 from ..models import ChannelMessage, Member
 from ..tokens import Tokens
 from .subscription import AsyncSubscription
@@ -62,7 +63,10 @@ class AsyncConnection:
         self._renew_at: float | None = None
         self._recovery = Recovery()
         self._failure: GatehouseError | None = None
+        self._broken: GatehouseError | None = None
         self._is_closing = False
+        # Never held while something is awaited; the client for threads needs it.
+        self._starting = threading.Lock()
         self._task: AsyncTask | None = None
 
     @property
@@ -84,19 +88,22 @@ class AsyncConnection:
 
         Raises what other calls do; ConnectionError and the like after as many attempts as the client makes.
         """
-        if self._task is None and not self._is_closing:
-            self._task = AsyncTask(self._run)
+        with self._starting:
+            if self._task is None and not self._is_closing:
+                self._task = AsyncTask(self._run)
         await self._until(lambda: self._state != 'connecting', None)
         self._check_open()
 
     async def wait(self, timeout: float | None = None) -> bool:
         """Waits until it is closed, at most `timeout` seconds, and tells whether it is.
 
-        Raises SessionEnded, AuthenticationError or whatever has closed it, unless that was `close`.
+        Raises SessionEnded, AuthenticationError or whatever has closed it, unless that was `close`; and GatehouseError
+        (`handler_ended`) when a handler has ended its subscription, as `sys.exit` does in a thread.
         """
-        await self._until(lambda: self._state == 'closed', timeout)
-        if self._failure is not None:
-            raise self._failure
+        await self._until(lambda: self._state == 'closed' or self._broken is not None, timeout)
+        error = self._failure or self._broken
+        if error is not None:
+            raise error
         return self._state == 'closed'
 
     async def subscribe(
@@ -132,7 +139,8 @@ class AsyncConnection:
                 on from there when the handler has caught up; messages that are not durable are missed meanwhile.
             timeout: Seconds to wait for the server's answer.
 
-        Raises PermissionDeniedError, ValidationError; ValueError when the channel is subscribed already.
+        Raises PermissionDeniedError, ValidationError; ValueError when the channel is subscribed already. One that is
+        cancelled leaves no subscription behind.
         """
         handlers = {
             kind: AsyncHandler(function)
@@ -146,22 +154,30 @@ class AsyncConnection:
         }
         failing = None if on_error is None else AsyncHandler(on_error)
         ending = None if on_ended is None else AsyncHandler(on_ended)
-        await self.open()
         inbox = Inbox(Reading(channel, after, epoch), queue_limit)
-        subscription = AsyncSubscription(inbox, handlers, failing, ending, self._unsubscribe, self._bell.ring)
+        await self.open()
+        subscription = AsyncSubscription(
+            inbox, handlers, failing, ending, self._unsubscribe, self._handler_ended, self._bell.ring
+        )
         former = self._subscriptions.get(channel)
         if former is not None and former._inbox.standing is Standing.ENDED:
-            # Its handlers may be at work still.
-            self._ended = [each for each in self._ended if not each._inbox.is_finished] + [former]
+            self._keep(former)
             del self._subscriptions[channel]
         if self._subscriptions.setdefault(channel, subscription) is not subscription:
             raise ValueError(f'the connection is subscribed to {channel} already')
-        subscription._start()
-        self._bell.ring()
-        if self._is_closing:
-            inbox.end(self._closed())
-        elif not await subscription._first_answer.wait(self._patience(timeout)):
-            inbox.end(inbox.refusal or GatehouseTimeoutError(f'the subscription to {channel} was not answered in time'))
+        try:
+            subscription._start()
+            self._bell.ring()
+            if self._is_closing:
+                inbox.end(self._closed())
+            elif not await subscription._first_answer.wait(self._patience(timeout)):
+                late = GatehouseTimeoutError(f'the subscription to {channel} was not answered in time')
+                inbox.end(inbox.refusal or late)
+        except BaseException:
+            # Cancelled or interrupted: the caller has no subscription to end.
+            self._keep(subscription)
+            await self._leave(subscription)
+            raise
         error = inbox.ended
         if not inbox.has_been_active:
             await self._unsubscribe(subscription)
@@ -182,12 +198,14 @@ class AsyncConnection:
 
         A durable message waits for a connection, and is sent again when the answer is lost, under a key that keeps it
         from being published twice; `timeout` is for all attempts. With `durable=False` it fails when there is no
-        connection. Raises PermissionDeniedError (`publish_forbidden`), ConflictError (`idempotency_conflict`).
+        connection. Raises PermissionDeniedError (`publish_forbidden`), ConflictError (`idempotency_conflict`);
+        TypeError and ValueError at once when `data` is no JSON.
         """
         if idempotency_key is NOT_GIVEN and durable is not False:
             idempotency_key = str(uuid.uuid4())
         is_keyed = idempotency_key is not NOT_GIVEN
         body = given(channel=channel, event=event, data=data, idempotency_key=idempotency_key, durable=durable)
+        body = outgoing(body)
         patience = self._patience(timeout)
         end = None if patience is None else time.monotonic() + patience
         failures = 0
@@ -204,15 +222,20 @@ class AsyncConnection:
             await self._until(lambda: self._is_closing, pause)
 
     async def aclose(self) -> None:
-        """Ends the connection and its subscriptions. Handlers that are at work end their work."""
-        self._is_closing = True
+        """Ends the connection and its subscriptions. Handlers that are at work have ten seconds to end their work."""
+        with self._starting:
+            self._is_closing = True
         self._bell.ring()
         if self._task is None:
             return self._become('closed')
+        subscriptions = [*self._subscriptions.values(), *self._ended]
+        for subscription in subscriptions:
+            subscription._stop()
+        end = time.monotonic() + CLOSING_PATIENCE
         await self._task.join(LEAVING_PATIENCE)
         self._become('closed')
-        for subscription in [*self._subscriptions.values(), *self._ended]:
-            await subscription._finish(CLOSING_PATIENCE)
+        for subscription in subscriptions:
+            await subscription._join(max(0.0, end - time.monotonic()))
         self._subscriptions.clear()
 
     async def __aenter__(self) -> AsyncConnection:
@@ -419,12 +442,25 @@ class AsyncConnection:
             return ConnectionLost('the connection broke before the answer'), {}
         return error_in(answer), answer
 
+    def _keep(self, former: AsyncSubscription) -> None:
+        """A handler of it may be at work still."""
+        self._ended = [each for each in self._ended if not each._inbox.is_finished] + [former]
+
+    def _handler_ended(self, error: GatehouseError) -> None:
+        self._broken = self._broken or error
+        for bell in list(self._waiting):
+            bell.ring()
+
     async def _unsubscribe(self, subscription: AsyncSubscription) -> None:
+        await self._leave(subscription)
+        await subscription._join(CLOSING_PATIENCE)
+
+    async def _leave(self, subscription: AsyncSubscription) -> None:
+        subscription._stop()
         if self._subscriptions.get(subscription.channel) is subscription:
             del self._subscriptions[subscription.channel]
             if self._socket is not None:
                 await self._socket.ask('unsubscribe', {'channel': subscription.channel}, _ignore)
-        await subscription._finish(CLOSING_PATIENCE)
 
     async def _until(self, condition: Callable[[], bool], seconds: float | None) -> None:
         """Waits until it holds, as far as the state of the connection decides, for so long at most."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -30,6 +31,7 @@ class AsyncSubscription:
         on_error: AsyncHandler | None,
         on_ended: AsyncHandler | None,
         leave: Callable[[AsyncSubscription], Awaitable[None]],
+        failed: Callable[[GatehouseError], None],
         wake: Callable[[], None],
     ) -> None:
         self._inbox = inbox
@@ -37,6 +39,7 @@ class AsyncSubscription:
         self._on_error = on_error
         self._on_ended = on_ended
         self._leave = leave
+        self._failed = failed
         self._wake = wake
         self._bell = AsyncBell()
         self._first_answer = AsyncBell()
@@ -59,7 +62,7 @@ class AsyncSubscription:
 
     @property
     def ended(self) -> GatehouseError | None:
-        """Why the server has ended it; None as long as it has not."""
+        """Why it has ended; None as long as it has not: the server has ended it, or a handler with `sys.exit`."""
         return self._inbox.ended
 
     async def unsubscribe(self) -> None:
@@ -78,14 +81,42 @@ class AsyncSubscription:
         if self._inbox.has_been_active or self._inbox.ended is not None:
             self._first_answer.ring()
 
-    async def _finish(self, seconds: float) -> None:
+    def _stop(self) -> None:
+        """Nothing more is handled. It does not wait."""
         self._inbox.stop()
         self._bell.ring()
         self._first_answer.ring()
+
+    async def _join(self, seconds: float) -> None:
+        """Waits for a handler that is at work."""
         if self._task is not None:
             await self._task.join(seconds)
 
     async def _work(self) -> None:
+        inbox = self._inbox
+        try:
+            await self._handle_all()
+        except (asyncio.CancelledError, GeneratorExit):
+            # It was cancelled itself.
+            raise
+        except BaseException as error:
+            logger.error('a handler of %s has ended its subscription', self.channel, exc_info=error)
+            ended = GatehouseError(
+                f'a handler of {self.channel} has ended with {type(error).__name__}', code='handler_ended'
+            )
+            ended.__cause__ = error
+            inbox.end(ended)
+            self._failed(ended)
+            await self._leave(self)
+            if self._on_ended is not None:
+                await self._tell_end(ended)
+            if isinstance(error, (SystemExit, KeyboardInterrupt)):
+                raise
+            return
+        if inbox.ended is not None and not inbox.is_stopped and inbox.has_been_active:
+            await self._tell_end(inbox.ended)
+
+    async def _handle_all(self) -> None:
         inbox = self._inbox
         while True:
             event = inbox.next()
@@ -98,8 +129,6 @@ class AsyncSubscription:
                 break
             else:
                 await self._bell.wait()
-        if inbox.ended is not None and not inbox.is_stopped and inbox.has_been_active:
-            await self._tell_end(inbox.ended)
 
     async def _handle(self, event: StreamEvent) -> bool:
         """Tries until it has worked, or nothing is to be handled any more."""

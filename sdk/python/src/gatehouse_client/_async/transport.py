@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -24,10 +25,13 @@ _TOKEN_REFUSED = frozenset({'invalid_token', 'not_authenticated'})
 class AsyncTransport:
     """What the resources send their calls through."""
 
-    def __init__(self, settings: Settings, http: runtime.HttpClient) -> None:
+    def __init__(self, settings: Settings, connections: Callable[[], runtime.HttpClient]) -> None:
         self.settings = settings
         self.session: AsyncTokenSession
-        self._http = http
+        self._connections = connections
+        self._http = connections()
+        self._process = os.getpid()
+        self._inherited: list[runtime.HttpClient] = []
 
     async def json(self, call: Call, read: Callable[[dict[str, Any]], T]) -> T:
         """Sends it and makes something of the JSON of the answer."""
@@ -89,7 +93,8 @@ class AsyncTransport:
     async def attempt(self, call: Call, headers: dict[str, str], stream: bool) -> httpx.Response:
         """Sends it once; an answer from 400 on is an answer here."""
         content, own_headers = call.payload()
-        request = self._http.build_request(
+        http = self._own_http()
+        request = http.build_request(
             call.method,
             self.settings.url(call.path),
             params=query_of(call.query) or None,
@@ -98,7 +103,7 @@ class AsyncTransport:
             timeout=timeouts(self.settings, call),
         )
         try:
-            response = await self._http.send(request, auth=no_auth, stream=stream, follow_redirects=False)
+            response = await http.send(request, auth=no_auth, stream=stream, follow_redirects=False)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise explain(error, self.settings) from shown(error)
         if call.patient and call.timeout is NOT_GIVEN:
@@ -124,6 +129,14 @@ class AsyncTransport:
             await response.aclose()
         return response.text
 
+    def _own_http(self) -> runtime.HttpClient:
+        """After a fork the connections are the parent's: the child opens its own, and leaves those alone."""
+        if os.getpid() != self._process:
+            self._inherited.append(self._http)
+            self._http, self._process = self._connections(), os.getpid()
+        return self._http
+
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._http.aclose()
+        await self.session.finish()
+        await self._own_http().aclose()

@@ -5,8 +5,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from ..live import ConnectionLost
+
+T = TypeVar('T')
+
+_callers: dict[asyncio.Task[Any], asyncio.Task[Any] | None] = {}
+"""Who waits for a handler's task."""
+CANCELLED = 'what the handler has waited for was cancelled'
+NOT_AWAITED = 'a handler that has to be awaited is for AsyncGatehouseClient'
 
 
 class AsyncBell:
@@ -55,7 +64,8 @@ class AsyncTask:
 
     async def join(self, seconds: float) -> None:
         """Waits for its end, unless it is the caller's own; after so many seconds it is cancelled."""
-        if self._task is asyncio.current_task():
+        current = asyncio.current_task()
+        if current is not None and self._task in (current, _callers.get(current)):
             return
         _, late = await asyncio.wait({self._task}, timeout=seconds)
         if late:
@@ -82,10 +92,27 @@ class AsyncHandler:
         self._function = function
 
     async def call(self, *args: Any) -> None:
-        """Calls it, and waits for what it is waiting for."""
-        result = self._function(*args)
-        if inspect.isawaitable(result):
-            await result
+        """Calls it, and waits for what it is waiting for.
+
+        Raises RuntimeError when something that it has awaited was cancelled: a CancelledError
+        is the caller's own end.
+        """
+        try:
+            result = self._function(*args)
+        except asyncio.CancelledError as error:
+            raise RuntimeError(CANCELLED) from error
+        if not inspect.isawaitable(result):
+            return
+        # Only a task of its own tells whose end a CancelledError is.
+        working = asyncio.ensure_future(_ended(result))
+        _callers[working] = asyncio.current_task()
+        try:
+            await _outlive(working)
+        finally:
+            del _callers[working]
+        if working.cancelled():
+            raise RuntimeError(CANCELLED)
+        working.result()
 
 
 class Handler:
@@ -93,9 +120,72 @@ class Handler:
 
     def __init__(self, function: Callable[..., object]) -> None:
         if inspect.iscoroutinefunction(function):
-            raise TypeError('a handler that has to be awaited is for AsyncGatehouseClient')
+            raise TypeError(NOT_AWAITED)
         self._function = function
 
     def call(self, *args: Any) -> None:
-        """Calls it."""
-        self._function(*args)
+        """Calls it. Raises TypeError when it is one that has to be awaited after all."""
+        try:
+            result = self._function(*args)
+        except asyncio.CancelledError as error:
+            raise RuntimeError(CANCELLED) from error
+        if inspect.isawaitable(result):
+            if inspect.iscoroutine(result):
+                result.close()
+            raise TypeError(NOT_AWAITED)
+
+
+class AsyncAttempt:
+    """Something that takes long, and that somebody else may give up."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[Any] | None = None
+
+    async def run(
+        self, work: Callable[..., Coroutine[Any, Any, T]], discard: Callable[[T], Awaitable[None]], *args: Any
+    ) -> T:
+        """Does it. Raises ConnectionLost when it was given up; what comes too late is discarded."""
+        task: asyncio.Task[T] = asyncio.ensure_future(work(*args))
+        self._task = task
+        try:
+            await _outlive(task)
+        except BaseException:
+            if not task.cancelled() and task.exception() is None:
+                await discard(task.result())
+            raise
+        finally:
+            self._task = None
+        if task.cancelled():
+            raise ConnectionLost('the attempt to connect was given up')
+        return task.result()
+
+    def give_up(self) -> None:
+        """Ends it, if it is under way."""
+        if self._task is not None:
+            self._task.cancel()
+
+
+class Attempt:
+    """Something that takes long. A thread that waits for it cannot be woken."""
+
+    def run(self, work: Callable[..., T], discard: Callable[[T], None], *args: Any) -> T:
+        """Does it."""
+        del discard
+        return work(*args)
+
+    def give_up(self) -> None:
+        """It ends by itself."""
+
+
+async def _ended(result: Awaitable[Any]) -> None:
+    await result
+
+
+async def _outlive(task: asyncio.Task[Any]) -> None:
+    """Waits for its end, and takes it along when the caller is cancelled."""
+    try:
+        await asyncio.wait({task})
+    except BaseException:
+        task.cancel()
+        await asyncio.wait({task})
+        raise

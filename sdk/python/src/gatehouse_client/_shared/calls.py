@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -16,6 +17,7 @@ from .. import errors
 from .not_given import NOT_GIVEN, Timeout
 
 API = '/api/v1'
+Id = str | uuid.UUID
 
 _SUBCLASSES: dict[int, type[errors.GatehouseError]] = {
     401: errors.AuthenticationError,
@@ -93,12 +95,12 @@ def timestamp(value: datetime) -> str:
     return value.astimezone(timezone.utc).isoformat(timespec='milliseconds').replace('+00:00', 'Z')
 
 
-def path(template: str, **parts: str) -> str:
+def path(template: str, **parts: Id) -> str:
     """A path below /api/v1; each part is escaped whole."""
     for name, value in parts.items():
-        if not isinstance(value, str) or value in ('', '.', '..'):
+        if not isinstance(value, (str, uuid.UUID)) or value in ('', '.', '..'):
             raise ValueError(f'{name} has to be a name, not {value!r}')
-    return API + template.format_map({name: quote(value, safe='') for name, value in parts.items()})
+    return API + template.format_map({name: quote(str(value), safe='') for name, value in parts.items()})
 
 
 def query_of(values: Mapping[str, Any]) -> dict[str, str]:

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from ..errors import GatehouseConnectionError, GatehouseError, GatehouseTimeoutError
-from .calls import Call
+from ..tokens import origin_of
+from .calls import API, Call
 from .not_given import NotGiven
 
 VERSION = '0.1.0'
@@ -19,6 +20,9 @@ USER_AGENT = f'gatehouse-client/{VERSION} Python/{platform.python_version()}'
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_RETRIES = 2
 DEFAULT_RESUMABLE_ABOVE = 8 * 1024 * 1024
+
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+"""As many connections as there are calls under way: a hundred downloads do not stop the next call."""
 
 no_auth = httpx.Auth()
 """Says that credentials are ours to set: httpx would take some from ~/.netrc."""
@@ -42,8 +46,9 @@ class Settings:
             raise ValueError('base_url has to be without a user, a query and a fragment')
         if self.max_retries < 0 or self.resumable_above < 0:
             raise ValueError('max_retries and resumable_above cannot be negative')
-        object.__setattr__(self, 'base_url', self.base_url.rstrip('/'))
-        object.__setattr__(self, 'origin', f'{parts.scheme}://{parts.netloc}')
+        # The examples of the API's own pages begin with it.
+        object.__setattr__(self, 'base_url', self.base_url.rstrip('/').removesuffix(API).rstrip('/'))
+        object.__setattr__(self, 'origin', origin_of(self.base_url))
 
     def url(self, path: str) -> str:
         """The whole address of a path; an address that is whole stays as it is."""

@@ -23,6 +23,18 @@ def range_header(first: int, last: int | None) -> str:
     return f'bytes={first}-{"" if last is None else last}'
 
 
+def is_all(asked: str | None, size: int | None) -> bool:
+    """Whether the whole file, of so many bytes, is what a range asked for. `asked` is the header."""
+    if asked is None:
+        return True
+    first, _, last = asked.removeprefix('bytes=').partition('-')
+    if size is None:
+        return (first, last) == ('0', '')
+    if not first:
+        return int(last) >= size
+    return int(first) == 0 and (not last or int(last) >= size - 1)
+
+
 def filename_of(disposition: str | None) -> str | None:
     """The name in Content-Disposition (RFC 6266)."""
     if disposition is None:
@@ -35,6 +47,13 @@ def filename_of(disposition: str | None) -> str | None:
         return re.sub(r'\\(.)', r'\1', quoted[1])
     plain = re.search(r'filename\s*=\s*([^;\s]+)', disposition, re.IGNORECASE)
     return plain[1] if plain else None
+
+
+def size_in(headers: Mapping[str, str]) -> int | None:
+    """How many bytes come, if the headers say it."""
+    length = headers.get('content-length')
+    # A proxy may have compressed them.
+    return None if length is None or 'content-encoding' in headers else int(length)
 
 
 class Check:
@@ -63,7 +82,8 @@ class PartFile:
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self._path = target.with_name(f'.{target.name[:100]}.{secrets.token_hex(4)}.part')
+        # Without the name of the target, which may be as long as names can be.
+        self._path = target.with_name(f'.{secrets.token_hex(8)}.part')
         # Unlike tempfile's, with the rights that the user's other files have.
         handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, 'O_BINARY', 0), 0o666)
         self._file: BinaryIO = os.fdopen(handle, 'wb')

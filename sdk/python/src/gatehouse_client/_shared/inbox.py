@@ -34,6 +34,8 @@ class Inbox:
     """
 
     def __init__(self, reading: Reading, limit: int) -> None:
+        if limit < 1:
+            raise ValueError('queue_limit has to be 1 or more')
         self.reading = reading
         self.limit = limit
         self.standing = Standing.WANTED

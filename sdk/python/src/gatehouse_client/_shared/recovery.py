@@ -6,7 +6,7 @@ import random
 import time
 
 from ..errors import GatehouseConnectionError, GatehouseError, GatehouseTimeoutError
-from ..live import SessionEnded
+from ..live import ConnectionLost, SessionEnded
 from ..tokens import Tokens
 
 SILENCE = 45.0
@@ -23,14 +23,6 @@ RENEWAL_SHARE = 0.4
 
 _FINAL = frozenset({'account_disabled', 'account_deleted', 'api_key_revoked', 'logged_out'})
 _AT_ONCE = frozenset({'token_expired', 'role_changed'})
-
-
-class ConnectionLost(GatehouseConnectionError):
-    """The server has ended the connection, or it broke. `reason` is the server's, if it gave one."""
-
-    def __init__(self, message: str, reason: str | None = None) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def renewal_time(tokens: Tokens) -> float:

@@ -22,6 +22,12 @@ def backoff(failures: int) -> float:
     return random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures, 30)))
 
 
+def steady_backoff(failures: int) -> float:
+    """As `backoff`, but never less than half of it: for what goes on for long."""
+    longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures, 30))
+    return random.uniform(longest / 2, longest)
+
+
 def is_passing(error: GatehouseError) -> bool:
     """Whether it may go better in a moment."""
     return isinstance(error, GatehouseConnectionError) or error.status in _PASSING

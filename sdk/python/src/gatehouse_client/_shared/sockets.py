@@ -14,8 +14,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from .recovery import ConnectionLost
+from ..live import ConnectionLost
 from .wire import EVENTS, NAMESPACE, Link, Settle
+
+LIBRARIES = ('socketio', 'engineio')
+REASON_LENGTH = 300
 
 # What the library logs has the token in it, and its errors are told to the caller: nothing of it goes to the logs.
 _silent = logging.Logger('gatehouse_client.socketio', logging.CRITICAL + 1)
@@ -208,12 +211,20 @@ def _address(base_url: str) -> tuple[str, str]:
 
 
 def _lost(error: Exception) -> ConnectionLost:
+    reason: BaseException = error
+    while type(reason).__module__.partition('.')[0] in LIBRARIES and reason.__context__ is not None:
+        # "Connection error", says the library, whatever it was.
+        reason = reason.__context__
     # Its text may quote an address, but no token: that goes in the body.
-    return ConnectionLost(f'no connection: {str(error) or type(error).__name__}')
+    text = str(reason).partition('\n')[0][:REASON_LENGTH]
+    lost = ConnectionLost(f'no connection: {text or type(reason).__name__}')
+    lost.__cause__ = reason
+    return lost
 
 
 def _missing(error: ImportError, extra: str, packages: str) -> ImportError:
     return ImportError(
         f"live connections need python-socketio with what it needs ({error.name} is missing): "
-        f"pip install 'gatehouse-client[socketio]' (python-socketio[{extra}]; Debian: apt install {packages})"
+        f"pip install './sdk/python[socketio]' in a checkout of Gatehouse, or pip install 'python-socketio[{extra}]' "
+        f"(Debian: apt install {packages})"
     )

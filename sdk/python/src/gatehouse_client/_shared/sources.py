@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import mimetypes
 import os
+import threading
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import BinaryIO
@@ -14,6 +15,7 @@ Progress = Callable[[int, int | None], object]
 """Called with the bytes that were sent and the bytes there are, or None when nobody knows how many there are."""
 
 CHUNK = 256 * 1024
+_COMPRESSED = {'gzip': 'application/gzip', 'xz': 'application/x-xz', 'bzip2': 'application/x-bzip2'}
 
 
 class Source:
@@ -28,6 +30,8 @@ class Source:
 
     def __init__(self, file: FileInput, filename: str | None, content_type: str | None) -> None:
         self._owned = isinstance(file, (bytes, bytearray, memoryview, os.PathLike))
+        self._guard = threading.Lock()
+        self._is_over = False
         self._file = _open(file)
         try:
             self.can_rewind = _can_seek(self._file)
@@ -38,7 +42,7 @@ class Source:
             self.close()
             raise
         self.name = filename if filename is not None else _name_of(file)
-        self.content_type = content_type or mimetypes.guess_type(self.name)[0] or 'application/octet-stream'
+        self.content_type = content_type or _type_of(self.name)
 
     def rewind(self, offset: int) -> None:
         """Goes to an offset from the start; does nothing where that cannot be done."""
@@ -47,7 +51,18 @@ class Source:
 
     def read(self, size: int = CHUNK) -> bytes:
         """The next bytes, at most so many; none at the end."""
-        return self._file.read(size) or b''
+        with self._guard:
+            return b'' if self._is_over else self._file.read(size) or b''
+
+    def failed(self) -> None:
+        """Goes back to the start, for good: the caller may upload the same file object again. This never fails."""
+        with self._guard:
+            # A thread may be about to read for an upload that was cancelled.
+            self._is_over = True
+            try:
+                self.rewind(0)
+            except (OSError, ValueError):
+                pass  # Somebody has closed it.
 
     def close(self) -> None:
         """Closes what was opened here; the file object of the caller stays open."""
@@ -62,11 +77,19 @@ def _open(file: FileInput) -> BinaryIO:
         return open(file, 'rb')
     if isinstance(file, str):
         raise TypeError('file is a str: give pathlib.Path(…) for a path, or bytes')
-    if isinstance(file, io.TextIOBase):
-        raise TypeError("file was opened as text: open it with mode 'rb'")
     if not callable(getattr(file, 'read', None)):
         raise TypeError(f'file has to be bytes, a path or a binary file object, not {type(file).__name__}')
+    # Those of tempfile are no io.TextIOBase.
+    if isinstance(file, io.TextIOBase) or isinstance(file.read(0), str):
+        raise TypeError("file was opened as text: open it with mode 'rb'")
     return file
+
+
+def _type_of(name: str) -> str:
+    """What is guessed from the name: of a compressed file how it was compressed, not what is in it."""
+    inner, encoding = mimetypes.guess_type(name)
+    guessed = inner if encoding is None else _COMPRESSED.get(encoding)
+    return guessed or 'application/octet-stream'
 
 
 def _can_seek(file: BinaryIO) -> bool:

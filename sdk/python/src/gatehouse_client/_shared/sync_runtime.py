@@ -35,3 +35,14 @@ class shielded:
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         pass
+
+
+class Errands:
+    """Nobody cancels a thread."""
+
+    def run(self, function: Callable[[], T]) -> T:
+        """Runs it here."""
+        return function()
+
+    def finish(self, seconds: float) -> None:
+        """Nothing is left behind."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
+import time
 from dataclasses import dataclass
 
-from ..errors import GatehouseError, GatehouseTimeoutError
-from .retry import LONGEST_WAIT, backoff, is_passing
+from ..errors import GatehouseError, GatehouseTimeoutError, InvalidAnswerError
+from .retry import LONGEST_WAIT, is_passing, steady_backoff
 
 VERSION = {'Tus-Resumable': '1.0.0'}
 CHUNK_TYPE = 'application/offset+octet-stream'
@@ -14,8 +16,8 @@ CHUNK_TYPE = 'application/offset+octet-stream'
 PIECE = 16 * 1024 * 1024
 """One request carries so much at most, so that no request outlives its access token by far."""
 
-PATIENCE = 4
-"""So many times `max_retries` attempts may fail one after another: a server that is started anew takes seconds."""
+PATIENCE = 60.0
+"""For so many seconds nothing may get through: a server that is moved to another machine takes a while."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,13 @@ class ResumableLimits:
     checksum_algorithms: list[str]
 
 
+def number_of(name: str, value: str | None, most: int | None = None) -> int:
+    """The number in a header of the server."""
+    if value is None or not re.fullmatch('[0-9]{1,18}', value) or (most is not None and int(value) > most):
+        raise InvalidAnswerError(f'the answer has no {name} that makes sense', code='invalid_answer')
+    return int(value)
+
+
 def metadata(name: str, content_type: str, description: str | None) -> str:
     """The header Upload-Metadata."""
     values = {'filename': name, 'filetype': content_type, 'description': description}
@@ -47,10 +56,11 @@ def metadata(name: str, content_type: str, description: str | None) -> str:
 
 @dataclass
 class Endurance:
-    """Counts the failures since the last byte that got through."""
+    """Looks at the clock since the first failure after the last byte that got through."""
 
     max_retries: int
     failures: int = 0
+    failing_since: float = 0.0
 
     def progressed(self) -> None:
         """Something got through."""
@@ -63,10 +73,13 @@ class Endurance:
         # 408: it stalled; 409: the offset is another one; 423: the request before is still being written.
         if not passing and error.status not in (408, 409, 423):
             return None
-        if self.failures >= PATIENCE * self.max_retries:
+        now = time.monotonic()
+        if self.failures == 0:
+            self.failing_since = now
+        if self.max_retries == 0 or now - self.failing_since >= PATIENCE:
             return None
         if error.retry_after is not None and error.retry_after > LONGEST_WAIT:
             return None
-        delay = max(backoff(self.failures), error.retry_after or 0.0)
+        delay = max(steady_backoff(self.failures), error.retry_after or 0.0)
         self.failures += 1
         return delay

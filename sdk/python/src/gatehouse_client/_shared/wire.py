@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import GatehouseError
-from .calls import error_of
-from .recovery import ConnectionLost
+from ..live import ConnectionLost
+from .calls import Call, error_of
 
 NAMESPACE = '/broadcasting'
 EVENTS = ('message', 'presence:joined', 'presence:left', 'unsubscribed')
@@ -23,11 +23,41 @@ Settle = Callable[[dict[str, Any] | None], None]
 """Called once: with the acknowledgement, or with None when the connection is over."""
 
 
-def refusal(body: Any) -> GatehouseError:
+DATA_BYTES_MAX = 64 * 1024
+BODY_BYTES_MAX = 250_000
+"""A larger event is no event for the server: it closes the connection."""
+
+
+def outgoing(body: dict[str, Any]) -> dict[str, Any]:
+    """A message as a call over HTTP sends it, so that only JSON gets to the library.
+
+    Raises TypeError and ValueError as that does, and what the server would say to what is too large: here it would
+    close the connection, and the next one again.
+    """
+    text, _ = Call('POST', '', body=body).payload()
+    sent: dict[str, Any] = json.loads(text, parse_float=_number)
+    if len(json.dumps(sent.get('data'), ensure_ascii=False, separators=(',', ':')).encode()) > DATA_BYTES_MAX:
+        raise _too_large('message_too_large', f'data is larger than {DATA_BYTES_MAX} bytes', 'data')
+    if len(json.dumps(sent)) > BODY_BYTES_MAX:
+        raise _too_large('body_too_large', 'The request body is too large')
+    return sent
+
+
+def _number(text: str) -> float:
+    # 1.0 is 1 to the server, and so shorter.
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < 1e21 else number
+
+
+def _too_large(code: str, message: str, field: str | None = None) -> GatehouseError:
+    return GatehouseError(message, status=413, code=code, field_errors=None if field is None else {field: [message]})
+
+
+def refusal(body: Any, message: Any = None) -> GatehouseError:
     """The error of a refused event, or of a refused connection."""
     if isinstance(body, dict) and isinstance(body.get('code'), int):
         return error_of(body['code'], {}, json.dumps(body))
-    return ConnectionLost('the server has refused the connection')
+    return ConnectionLost('the server has refused the connection' + (f': {message}' if message else ''))
 
 
 def error_in(answer: dict[str, Any]) -> GatehouseError | None:
@@ -72,8 +102,8 @@ class Link:
 
     def refused(self, body: Any) -> None:
         """The server has not let it in; the body says why."""
-        data = body.get('data') if isinstance(body, dict) else None
-        self.over(refusal(data))
+        data, message = (body.get('data'), body.get('message')) if isinstance(body, dict) else (None, body)
+        self.over(refusal(data, message))
 
     def session_ended(self, payload: Any) -> None:
         """The server says goodbye."""

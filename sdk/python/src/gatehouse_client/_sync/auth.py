@@ -16,6 +16,9 @@ from .mfa import Mfa
 from .resource import PAGE_SIZE, Resource, all_pages
 from .transport import Transport
 
+REFRESH_TIMEOUT = 8.0
+"""Seconds: so that a repetition comes within the ten."""
+
 
 class Sessions(Resource):
     """`client.auth.sessions`: where the account is signed in. Not for API keys."""
@@ -188,8 +191,13 @@ def _login_or_challenge(body: dict[str, Any]) -> Login | MfaRequiredError:
     return Login.from_dict(body)
 
 
-def refresh_call(refresh_token: str) -> Call:
-    """The call that renews tokens."""
+def refresh_call(refresh_token: str, timeout: float | None) -> Call:
+    """The call that renews tokens. For ten seconds the server answers a repetition with the same tokens."""
     return Call(
-        'POST', path('/auth/refresh'), body={'refresh_token': refresh_token}, credentials=Credentials.NONE
+        'POST',
+        path('/auth/refresh'),
+        body={'refresh_token': refresh_token},
+        credentials=Credentials.NONE,
+        repeatable=True,
+        timeout=REFRESH_TIMEOUT if timeout is None else min(timeout, REFRESH_TIMEOUT),
     )

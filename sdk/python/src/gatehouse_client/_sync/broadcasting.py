@@ -94,7 +94,7 @@ class Broadcasting(Resource):
     def connect(self, *, transports: Sequence[str] | None = None) -> Connection:
         """A live connection for any number of channels, which also publishes. See Connection.
 
-        It needs python-socketio: `pip install 'gatehouse-client[socketio]'`. Raises ImportError without it.
+        It needs python-socketio: `pip install './sdk/python[socketio]'`. Raises ImportError without it.
 
         Args:
             transports: `('websocket',)` unless it is given. `('polling', 'websocket')` begins with long polling, for

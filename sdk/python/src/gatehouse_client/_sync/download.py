@@ -15,7 +15,7 @@ import httpx
 from .._shared import sync_runtime as runtime
 from .._shared.calls import Call, Credentials, error_of
 from .._shared.connection import explain, shown
-from .._shared.downloads import Check, PartFile, filename_of
+from .._shared.downloads import Check, PartFile, filename_of, is_all, size_in
 from ..errors import InvalidAnswerError
 from .transport import Transport
 
@@ -52,10 +52,7 @@ class Download:
     @property
     def size(self) -> int | None:
         """How many bytes come; None when the server does not know, as of an export."""
-        headers = self._opened().headers
-        length = headers.get('content-length')
-        # A proxy may have compressed them.
-        return None if length is None or 'content-encoding' in headers else int(length)
+        return size_in(self._opened().headers)
 
     @property
     def filename(self) -> str | None:
@@ -143,9 +140,15 @@ class Download:
             response.close()
             target = urljoin(str(response.url), location)
             response = self._api.open(replace(call, path=target, query={}, credentials=Credentials.NONE))
-        if response.status_code in (200, 206):
+        if response.status_code == 206:
+            return response
+        if response.status_code == 200 and is_all(call.headers.get('Range'), size_in(response.headers)):
             return response
         response.close()
+        if response.status_code == 200:
+            raise InvalidAnswerError(
+                'a part was asked for, and the whole file came', status=200, code='invalid_answer'
+            )
         if response.status_code < 300:
             raise InvalidAnswerError('the answer is no file', status=response.status_code, code='invalid_answer')
         raise error_of(response.status_code, response.headers, '')

@@ -13,14 +13,14 @@ from types import TracebackType
 import httpx
 
 from .._shared import recovery
-from .._shared.background import Bell
+from .._shared.background import Attempt, Bell
 from .._shared.calls import Call, error_of, path
 from .._shared.connection import explain, shown
 from .._shared.reading import Reading, SequenceSkipped
-from .._shared.recovery import ConnectionLost, Recovery, end_of_session, is_passing
+from .._shared.recovery import Recovery, end_of_session, is_passing
 from .._shared.sse import EventParser, ServerSentEvent
 from ..errors import GatehouseError, InvalidAnswerError
-from ..live import Position, StreamEvent, SubscriptionEnded
+from ..live import ConnectionLost, Position, StreamEvent, SubscriptionEnded
 from ..tokens import Tokens
 from .transport import Transport
 
@@ -47,6 +47,7 @@ class EventStream:
         self._reading = Reading(channel, after, epoch)
         self._recovery = Recovery()
         self._bell = Bell()
+        self._attempt = Attempt()
         self._parser = EventParser()
         self._events: deque[StreamEvent] = deque()
         self._response: httpx.Response | None = None
@@ -72,9 +73,14 @@ class EventStream:
         return self._reading.position
 
     def close(self) -> None:
-        """Ends it, wherever it is; the connection is closed at once. The iteration stops."""
+        """Ends it, wherever it is; the connection is closed at once. The iteration stops.
+
+        In the client for threads, a thread that waits for a connection to be made goes on waiting for that, at most for
+        the `timeout` of the client.
+        """
         self._is_closed = True
         self._bell.ring()
+        self._attempt.give_up()
         response = self._response
         if response is not None:
             _wake_reader(response)
@@ -149,7 +155,7 @@ class EventStream:
         if self._has_been_open and 'after' in query:
             headers['Last-Event-ID'] = str(query.pop('after'))
         call = Call('GET', path('/broadcasting/stream'), query=query, headers=headers, repeatable=False)
-        response = self._api.open(call)
+        response = self._attempt.run(self._api.open, _discard, call)
         self._used = session.stored()
         self._response = response
         self._parser = EventParser()
@@ -217,6 +223,10 @@ class EventStream:
                 # It was closed under the eyes of whoever was reading, and is gone either way.
                 if not self._is_closed:
                     raise ConnectionLost(f'the stream could not be closed ({type(error).__name__})') from None
+
+
+def _discard(response: httpx.Response) -> None:
+    response.close()
 
 
 def _is_event_stream(response: httpx.Response) -> bool:

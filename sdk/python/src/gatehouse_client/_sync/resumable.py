@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .._shared import sync_runtime as runtime
 from .._shared.calls import Call, path
 from .._shared.not_given import Timeout
 from .._shared.sources import Meter, Progress, Source
-from .._shared.tus import CHUNK_TYPE, PIECE, VERSION, Endurance, metadata
+from .._shared.tus import CHUNK_TYPE, PIECE, VERSION, Endurance, metadata, number_of
 from ..errors import GatehouseError, InvalidAnswerError
 from .transport import Transport
 
@@ -91,7 +93,7 @@ class ResumableUpload:
                 timeout=self._timeout,
             )
         )
-        return int(response.headers.get('upload-offset', offset + length))
+        return self._offset_in(response.headers)
 
     def _bytes(self, offset: int, length: int) -> runtime.Bytes:
         self._source.rewind(offset)
@@ -105,7 +107,10 @@ class ResumableUpload:
         response = self._api.send(
             Call('HEAD', path('/uploads/resumable/{id}', id=id), headers=VERSION, repeatable=False)
         )
-        return int(response.headers['upload-offset'])
+        return self._offset_in(response.headers)
+
+    def _offset_in(self, headers: Mapping[str, str]) -> int:
+        return number_of('Upload-Offset', headers.get('upload-offset'), self._size)
 
     def _give_up(self, id: str) -> None:
         """Frees what the server has reserved, if it can be reached; it would do so itself, later."""

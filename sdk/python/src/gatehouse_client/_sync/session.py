@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .._shared import sync_runtime as runtime
+from .._shared.background import Handler
 from .._shared.expiry import is_due, tokens_of
 from ..errors import AuthenticationError, GatehouseError
 from ..models import TokenPair
@@ -13,6 +14,7 @@ from ..tokens import Tokens, TokenStorage
 
 _LOCK_POLL = 0.05
 _LOCK_PATIENCE = 60.0
+_FINISH_PATIENCE = 10.0
 
 Refresh = Callable[[str], TokenPair]
 
@@ -33,8 +35,9 @@ class TokenSession:
         self._storage = storage
         self._api_key = api_key
         self._refresh = refresh
-        self._on_end = on_end
+        self._on_end = None if on_end is None else Handler(on_end)
         self._lock = runtime.Lock()
+        self._errands = runtime.Errands()
         self._attempts = 0
         self._failure: GatehouseError | None = None
 
@@ -67,8 +70,19 @@ class TokenSession:
         return ({} if tokens is None else {'Authorization': f'Bearer {tokens.access_token}'}), tokens
 
     def renew(self, used: Tokens) -> Tokens | None:
-        """Newer tokens than `used`. Whoever finds that somebody else has got some takes those."""
+        """Newer tokens than `used`. Whoever finds that somebody else has got some takes those.
+
+        Once begun it is finished, whatever becomes of the caller: the server has a new refresh token by then, which
+        must not get lost.
+        """
         seen = self._attempts
+        return self._errands.run(lambda: self._renew(used, seen))
+
+    def finish(self) -> None:
+        """Waits for a renewal that nobody else waits for any more. It needs the connections yet."""
+        self._errands.finish(_FINISH_PATIENCE)
+
+    def _renew(self, used: Tokens, seen: int) -> Tokens | None:
         has_ended = False
         try:
             with self._lock:
@@ -87,7 +101,7 @@ class TokenSession:
         finally:
             # Without the lock: it may well sign in again.
             if has_ended and self._on_end is not None:
-                self._on_end()
+                self._on_end.call()
 
     def store(self, tokens: Tokens | None) -> None:
         """Keeps the tokens of a login, or forgets them; not in the middle of a refresh."""

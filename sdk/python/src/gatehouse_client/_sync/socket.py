@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -15,12 +16,12 @@ from .._shared.connection import DEFAULT_TIMEOUT
 from .._shared.inbox import Inbox, Standing
 from .._shared.not_given import NOT_GIVEN, NotGiven, Timeout, given
 from .._shared.reading import Reading
-from .._shared.recovery import ConnectionLost, Recovery, end_of_session, is_passing, renewal_time
+from .._shared.recovery import Recovery, end_of_session, is_passing, renewal_time
 from .._shared.retry import backoff
 from .._shared.sockets import Socket
-from .._shared.wire import TRANSPORTS, error_in
+from .._shared.wire import TRANSPORTS, error_in, outgoing
 from ..errors import AuthenticationError, GatehouseConnectionError, GatehouseError, GatehouseTimeoutError
-from ..live import ConnectionState, Gap, MessageReceived, PresenceJoined, PresenceLeft
+from ..live import ConnectionLost, ConnectionState, Gap, MessageReceived, PresenceJoined, PresenceLeft
 from ..models import ChannelMessage, Member
 from ..tokens import Tokens
 from .subscription import Subscription
@@ -63,7 +64,10 @@ class Connection:
         self._renew_at: float | None = None
         self._recovery = Recovery()
         self._failure: GatehouseError | None = None
+        self._broken: GatehouseError | None = None
         self._is_closing = False
+        # Never held while something is awaited; the client for threads needs it.
+        self._starting = threading.Lock()
         self._task: Task | None = None
 
     @property
@@ -85,19 +89,22 @@ class Connection:
 
         Raises what other calls do; ConnectionError and the like after as many attempts as the client makes.
         """
-        if self._task is None and not self._is_closing:
-            self._task = Task(self._run)
+        with self._starting:
+            if self._task is None and not self._is_closing:
+                self._task = Task(self._run)
         self._until(lambda: self._state != 'connecting', None)
         self._check_open()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until it is closed, at most `timeout` seconds, and tells whether it is.
 
-        Raises SessionEnded, AuthenticationError or whatever has closed it, unless that was `close`.
+        Raises SessionEnded, AuthenticationError or whatever has closed it, unless that was `close`; and GatehouseError
+        (`handler_ended`) when a handler has ended its subscription, as `sys.exit` does in a thread.
         """
-        self._until(lambda: self._state == 'closed', timeout)
-        if self._failure is not None:
-            raise self._failure
+        self._until(lambda: self._state == 'closed' or self._broken is not None, timeout)
+        error = self._failure or self._broken
+        if error is not None:
+            raise error
         return self._state == 'closed'
 
     def subscribe(
@@ -133,7 +140,8 @@ class Connection:
                 on from there when the handler has caught up; messages that are not durable are missed meanwhile.
             timeout: Seconds to wait for the server's answer.
 
-        Raises PermissionDeniedError, ValidationError; ValueError when the channel is subscribed already.
+        Raises PermissionDeniedError, ValidationError; ValueError when the channel is subscribed already. One that is
+        cancelled leaves no subscription behind.
         """
         handlers = {
             kind: Handler(function)
@@ -147,22 +155,30 @@ class Connection:
         }
         failing = None if on_error is None else Handler(on_error)
         ending = None if on_ended is None else Handler(on_ended)
-        self.open()
         inbox = Inbox(Reading(channel, after, epoch), queue_limit)
-        subscription = Subscription(inbox, handlers, failing, ending, self._unsubscribe, self._bell.ring)
+        self.open()
+        subscription = Subscription(
+            inbox, handlers, failing, ending, self._unsubscribe, self._handler_ended, self._bell.ring
+        )
         former = self._subscriptions.get(channel)
         if former is not None and former._inbox.standing is Standing.ENDED:
-            # Its handlers may be at work still.
-            self._ended = [each for each in self._ended if not each._inbox.is_finished] + [former]
+            self._keep(former)
             del self._subscriptions[channel]
         if self._subscriptions.setdefault(channel, subscription) is not subscription:
             raise ValueError(f'the connection is subscribed to {channel} already')
-        subscription._start()
-        self._bell.ring()
-        if self._is_closing:
-            inbox.end(self._closed())
-        elif not subscription._first_answer.wait(self._patience(timeout)):
-            inbox.end(inbox.refusal or GatehouseTimeoutError(f'the subscription to {channel} was not answered in time'))
+        try:
+            subscription._start()
+            self._bell.ring()
+            if self._is_closing:
+                inbox.end(self._closed())
+            elif not subscription._first_answer.wait(self._patience(timeout)):
+                late = GatehouseTimeoutError(f'the subscription to {channel} was not answered in time')
+                inbox.end(inbox.refusal or late)
+        except BaseException:
+            # Cancelled or interrupted: the caller has no subscription to end.
+            self._keep(subscription)
+            self._leave(subscription)
+            raise
         error = inbox.ended
         if not inbox.has_been_active:
             self._unsubscribe(subscription)
@@ -183,12 +199,14 @@ class Connection:
 
         A durable message waits for a connection, and is sent again when the answer is lost, under a key that keeps it
         from being published twice; `timeout` is for all attempts. With `durable=False` it fails when there is no
-        connection. Raises PermissionDeniedError (`publish_forbidden`), ConflictError (`idempotency_conflict`).
+        connection. Raises PermissionDeniedError (`publish_forbidden`), ConflictError (`idempotency_conflict`);
+        TypeError and ValueError at once when `data` is no JSON.
         """
         if idempotency_key is NOT_GIVEN and durable is not False:
             idempotency_key = str(uuid.uuid4())
         is_keyed = idempotency_key is not NOT_GIVEN
         body = given(channel=channel, event=event, data=data, idempotency_key=idempotency_key, durable=durable)
+        body = outgoing(body)
         patience = self._patience(timeout)
         end = None if patience is None else time.monotonic() + patience
         failures = 0
@@ -205,15 +223,20 @@ class Connection:
             self._until(lambda: self._is_closing, pause)
 
     def close(self) -> None:
-        """Ends the connection and its subscriptions. Handlers that are at work end their work."""
-        self._is_closing = True
+        """Ends the connection and its subscriptions. Handlers that are at work have ten seconds to end their work."""
+        with self._starting:
+            self._is_closing = True
         self._bell.ring()
         if self._task is None:
             return self._become('closed')
+        subscriptions = [*self._subscriptions.values(), *self._ended]
+        for subscription in subscriptions:
+            subscription._stop()
+        end = time.monotonic() + CLOSING_PATIENCE
         self._task.join(LEAVING_PATIENCE)
         self._become('closed')
-        for subscription in [*self._subscriptions.values(), *self._ended]:
-            subscription._finish(CLOSING_PATIENCE)
+        for subscription in subscriptions:
+            subscription._join(max(0.0, end - time.monotonic()))
         self._subscriptions.clear()
 
     def __enter__(self) -> Connection:
@@ -420,12 +443,25 @@ class Connection:
             return ConnectionLost('the connection broke before the answer'), {}
         return error_in(answer), answer
 
+    def _keep(self, former: Subscription) -> None:
+        """A handler of it may be at work still."""
+        self._ended = [each for each in self._ended if not each._inbox.is_finished] + [former]
+
+    def _handler_ended(self, error: GatehouseError) -> None:
+        self._broken = self._broken or error
+        for bell in list(self._waiting):
+            bell.ring()
+
     def _unsubscribe(self, subscription: Subscription) -> None:
+        self._leave(subscription)
+        subscription._join(CLOSING_PATIENCE)
+
+    def _leave(self, subscription: Subscription) -> None:
+        subscription._stop()
         if self._subscriptions.get(subscription.channel) is subscription:
             del self._subscriptions[subscription.channel]
             if self._socket is not None:
                 self._socket.ask('unsubscribe', {'channel': subscription.channel}, _ignore)
-        subscription._finish(CLOSING_PATIENCE)
 
     def _until(self, condition: Callable[[], bool], seconds: float | None) -> None:
         """Waits until it holds, as far as the state of the connection decides, for so long at most."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ class Subscription:
         on_error: Handler | None,
         on_ended: Handler | None,
         leave: Callable[[Subscription], None],
+        failed: Callable[[GatehouseError], None],
         wake: Callable[[], None],
     ) -> None:
         self._inbox = inbox
@@ -38,6 +40,7 @@ class Subscription:
         self._on_error = on_error
         self._on_ended = on_ended
         self._leave = leave
+        self._failed = failed
         self._wake = wake
         self._bell = Bell()
         self._first_answer = Bell()
@@ -60,7 +63,7 @@ class Subscription:
 
     @property
     def ended(self) -> GatehouseError | None:
-        """Why the server has ended it; None as long as it has not."""
+        """Why it has ended; None as long as it has not: the server has ended it, or a handler with `sys.exit`."""
         return self._inbox.ended
 
     def unsubscribe(self) -> None:
@@ -79,14 +82,42 @@ class Subscription:
         if self._inbox.has_been_active or self._inbox.ended is not None:
             self._first_answer.ring()
 
-    def _finish(self, seconds: float) -> None:
+    def _stop(self) -> None:
+        """Nothing more is handled. It does not wait."""
         self._inbox.stop()
         self._bell.ring()
         self._first_answer.ring()
+
+    def _join(self, seconds: float) -> None:
+        """Waits for a handler that is at work."""
         if self._task is not None:
             self._task.join(seconds)
 
     def _work(self) -> None:
+        inbox = self._inbox
+        try:
+            self._handle_all()
+        except (asyncio.CancelledError, GeneratorExit):
+            # It was cancelled itself.
+            raise
+        except BaseException as error:
+            logger.error('a handler of %s has ended its subscription', self.channel, exc_info=error)
+            ended = GatehouseError(
+                f'a handler of {self.channel} has ended with {type(error).__name__}', code='handler_ended'
+            )
+            ended.__cause__ = error
+            inbox.end(ended)
+            self._failed(ended)
+            self._leave(self)
+            if self._on_ended is not None:
+                self._tell_end(ended)
+            if isinstance(error, (SystemExit, KeyboardInterrupt)):
+                raise
+            return
+        if inbox.ended is not None and not inbox.is_stopped and inbox.has_been_active:
+            self._tell_end(inbox.ended)
+
+    def _handle_all(self) -> None:
         inbox = self._inbox
         while True:
             event = inbox.next()
@@ -99,8 +130,6 @@ class Subscription:
                 break
             else:
                 self._bell.wait()
-        if inbox.ended is not None and not inbox.is_stopped and inbox.has_been_active:
-            self._tell_end(inbox.ended)
 
     def _handle(self, event: StreamEvent) -> bool:
         """Tries until it has worked, or nothing is to be handled any more."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -25,10 +26,13 @@ _TOKEN_REFUSED = frozenset({'invalid_token', 'not_authenticated'})
 class Transport:
     """What the resources send their calls through."""
 
-    def __init__(self, settings: Settings, http: runtime.HttpClient) -> None:
+    def __init__(self, settings: Settings, connections: Callable[[], runtime.HttpClient]) -> None:
         self.settings = settings
         self.session: TokenSession
-        self._http = http
+        self._connections = connections
+        self._http = connections()
+        self._process = os.getpid()
+        self._inherited: list[runtime.HttpClient] = []
 
     def json(self, call: Call, read: Callable[[dict[str, Any]], T]) -> T:
         """Sends it and makes something of the JSON of the answer."""
@@ -90,7 +94,8 @@ class Transport:
     def attempt(self, call: Call, headers: dict[str, str], stream: bool) -> httpx.Response:
         """Sends it once; an answer from 400 on is an answer here."""
         content, own_headers = call.payload()
-        request = self._http.build_request(
+        http = self._own_http()
+        request = http.build_request(
             call.method,
             self.settings.url(call.path),
             params=query_of(call.query) or None,
@@ -99,7 +104,7 @@ class Transport:
             timeout=timeouts(self.settings, call),
         )
         try:
-            response = self._http.send(request, auth=no_auth, stream=stream, follow_redirects=False)
+            response = http.send(request, auth=no_auth, stream=stream, follow_redirects=False)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise explain(error, self.settings) from shown(error)
         if call.patient and call.timeout is NOT_GIVEN:
@@ -125,6 +130,14 @@ class Transport:
             response.close()
         return response.text
 
+    def _own_http(self) -> runtime.HttpClient:
+        """After a fork the connections are the parent's: the child opens its own, and leaves those alone."""
+        if os.getpid() != self._process:
+            self._inherited.append(self._http)
+            self._http, self._process = self._connections(), os.getpid()
+        return self._http
+
     def close(self) -> None:
         """Closes the connections."""
-        self._http.close()
+        self.session.finish()
+        self._own_http().close()

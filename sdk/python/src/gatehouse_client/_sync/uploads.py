@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import urljoin
 
 from .._shared import sync_runtime as runtime
-from .._shared.calls import Call, Credentials, path
+from .._shared.calls import Call, Credentials, Id, path
 from .._shared.downloads import range_header
 from .._shared.multipart import Frame, frame
 from .._shared.not_given import NOT_GIVEN, NotGiven, Timeout, given
 from .._shared.sources import FileInput, Meter, Progress, Source
-from .._shared.tus import VERSION, ResumableLimits
+from .._shared.tus import VERSION, ResumableLimits, number_of
 from ..models import BulkDelete, File, FileSort, SignedUrl, SortOrder
 from ..pages import Page
 from .download import Download
@@ -37,7 +37,8 @@ class Uploads(Resource):
         """Uploads bytes, a path (`pathlib.Path`) or a file that was opened with mode 'rb', from where it stands.
 
         The name is that of the file unless `filename` says another, the type is guessed from it unless
-        `content_type` does. The file is read as it is sent, and not kept in memory.
+        `content_type` does. The file is read as it is sent, and not kept in memory. After a failure a file object
+        stands where it stood, if it can be rewound.
 
         Above 8 MiB (`resumable_above`), or with `resumable=True`, it is sent in pieces and goes on after a broken
         connection. Below, it is sent once. What cannot be rewound and tells no size, such as a pipe, is sent once
@@ -60,6 +61,9 @@ class Uploads(Resource):
                 upload = ResumableUpload(self._api, source, source.size, on_progress, timeout)
                 return self.get(upload.run(description))
             return self._send_form(source, description, on_progress, timeout)
+        except BaseException:
+            source.failed()
+            raise
         finally:
             source.close()
 
@@ -113,13 +117,13 @@ class Uploads(Resource):
             )
         )
 
-    def get(self, id: str, *, timeout: Timeout = NOT_GIVEN) -> File:
+    def get(self, id: Id, *, timeout: Timeout = NOT_GIVEN) -> File:
         """What is known about a file."""
         return self._api.json(Call('GET', path('/uploads/{id}', id=id), timeout=timeout), File.from_dict)
 
     def update(
         self,
-        id: str,
+        id: Id,
         *,
         description: str | None | NotGiven = NOT_GIVEN,
         filename: str | NotGiven = NOT_GIVEN,
@@ -130,17 +134,17 @@ class Uploads(Resource):
         call = Call('PATCH', path('/uploads/{id}', id=id), body=body, timeout=timeout)
         return self._api.json(call, File.from_dict)
 
-    def delete(self, id: str, *, timeout: Timeout = NOT_GIVEN) -> None:
+    def delete(self, id: Id, *, timeout: Timeout = NOT_GIVEN) -> None:
         """Deletes a file."""
         self._api.nothing(Call('DELETE', path('/uploads/{id}', id=id), timeout=timeout))
 
-    def bulk_delete(self, ids: Sequence[str], *, timeout: Timeout = NOT_GIVEN) -> BulkDelete:
+    def bulk_delete(self, ids: Sequence[Id], *, timeout: Timeout = NOT_GIVEN) -> BulkDelete:
         """Deletes up to 100 files; the answer says which were deleted and which were not."""
-        call = Call('POST', path('/uploads/bulk-delete'), body={'ids': [*ids]}, timeout=timeout)
+        call = Call('POST', path('/uploads/bulk-delete'), body={'ids': [str(id) for id in ids]}, timeout=timeout)
         return self._api.json(call, BulkDelete.from_dict)
 
     def download(
-        self, id: str, *, range: tuple[int, int | None] | None = None, timeout: Timeout = NOT_GIVEN
+        self, id: Id, *, range: tuple[int, int | None] | None = None, timeout: Timeout = NOT_GIVEN
     ) -> Download:
         """The bytes of a file, or a part of them: `range=(0, 99)` is the first hundred, `(-100, None)` the last.
 
@@ -157,7 +161,7 @@ class Uploads(Resource):
         return Download(self._api, call)
 
     def create_signed_url(
-        self, id: str, *, expires_in: int | NotGiven = NOT_GIVEN, timeout: Timeout = NOT_GIVEN
+        self, id: Id, *, expires_in: int | NotGiven = NOT_GIVEN, timeout: Timeout = NOT_GIVEN
     ) -> SignedUrl:
         """A link that downloads the file for whoever has it, for `expires_in` seconds (60 to 604800; 3600)."""
         body = given(expires_in=expires_in)
@@ -185,7 +189,7 @@ class Uploads(Resource):
         return ResumableLimits(
             version=headers.get('tus-version', '1.0.0'),
             extensions=_words(headers.get('tus-extension', '')),
-            max_size=None if max_size is None else int(max_size),
+            max_size=None if max_size is None else number_of('Tus-Max-Size', max_size),
             checksum_algorithms=_words(headers.get('tus-checksum-algorithm', '')),
         )
 
