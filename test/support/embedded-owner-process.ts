@@ -8,6 +8,8 @@ import ts from 'typescript';
 
 const ROOT = process.cwd();
 const SOURCES = 'src/database/embedded';
+/** What those import of other folders. */
+const IMPORTED = ['src/common/errors/operator-error.ts'];
 const PROGRAM = 'test/support/embedded-owner';
 
 export interface OwnerMessage {
@@ -24,7 +26,7 @@ export interface OwnerMessage {
 export function compileOwner(): string {
   const target = join(ROOT, 'node_modules/.cache', `embedded-owner-${process.pid}`);
   const files = fs.readdirSync(join(ROOT, SOURCES)).map((name) => join(SOURCES, name));
-  for (const file of [...files, `${PROGRAM}.ts`]) {
+  for (const file of [...files, ...IMPORTED, `${PROGRAM}.ts`]) {
     const { outputText } = ts.transpileModule(fs.readFileSync(join(ROOT, file), 'utf8'), {
       compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023, esModuleInterop: true },
     });
