@@ -49,6 +49,14 @@ def new_user(server: Server) -> tuple[str, str]:
         return name, client.auth.login(username=name, password=PASSWORD).user.id
 
 
+def signed_in(make: Callable[..., Any], server: Server, url: str | None = None) -> tuple[Any, str]:
+    """A client of somebody new, and the user's id."""
+    name, user_id = new_user(server)
+    client = make(url or server.url)
+    client.auth.login(username=name, password=PASSWORD)
+    return client, user_id
+
+
 def new_channel(kind: str = 'news') -> str:
     """A channel that nobody has used."""
     return f'{kind}-{new_name()}'

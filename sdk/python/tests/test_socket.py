@@ -28,7 +28,7 @@ from gatehouse_client import (
 )
 from gatehouse_client._shared import wire
 from gatehouse_client.models import ChannelMessage
-from live_server import Collected, LiveServer, Publisher, SocketReader, Way, admin_of, new_channel, new_user
+from live_server import Collected, LiveServer, Publisher, SocketReader, Way, admin_of, new_channel, new_user, signed_in
 from support import PASSWORD, Blocking, eventually
 
 pytest_plugins = ['live_fixtures']
@@ -45,14 +45,6 @@ def libraries(request: pytest.FixtureRequest) -> None:
     kind = None if parameters is None else parameters.params.get('make')
     for name in ('aiohttp',) if kind == 'async' else ('requests', 'websocket'):
         pytest.importorskip(name, reason=f'{name} is not installed')
-
-
-def signed_in(make: Make, server: LiveServer, url: str | None = None) -> tuple[Any, str]:
-    """A client of somebody new, and the user's id."""
-    name, user_id = new_user(server)
-    client = make(url or server.url)
-    client.auth.login(username=name, password=PASSWORD)
-    return client, user_id
 
 
 def test_what_is_kept_comes_first_and_then_what_happens(

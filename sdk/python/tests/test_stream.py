@@ -24,20 +24,12 @@ from gatehouse_client import (
     ValidationError,
 )
 from gatehouse_client._shared import recovery
-from live_server import LiveServer, Publisher, StreamReader, Way, admin_of, new_channel, new_user
+from live_server import LiveServer, Publisher, StreamReader, Way, admin_of, new_channel, new_user, signed_in
 from support import PASSWORD, STALL, Script, answer, eventually, fault
 
 pytest_plugins = ['live_fixtures']
 
 Make = Callable[..., Any]
-
-
-def signed_in(make: Make, server: LiveServer) -> tuple[Any, str]:
-    """A client of somebody new, and the user's id."""
-    name, user_id = new_user(server)
-    client = make(server.url)
-    client.auth.login(username=name, password=PASSWORD)
-    return client, user_id
 
 
 def test_what_is_kept_comes_first_and_then_what_happens(

@@ -25,7 +25,12 @@ export function retryDelay(error: unknown, attempt: number): number | null {
 
 /** Exponential with full jitter, in milliseconds. @param attempt 0 for the first */
 export function backOff(attempt: number): number {
-  return Math.random() * Math.min(FIRST_DELAY_MS * 2 ** attempt, LONGEST_DELAY_MS);
+  return Math.random() * longestDelay(attempt, LONGEST_DELAY_MS);
+}
+
+/** What exponential growth makes of the delay before an attempt, in milliseconds; jitter shortens it. */
+export function longestDelay(attempt: number, limitMs: number): number {
+  return Math.min(FIRST_DELAY_MS * 2 ** attempt, limitMs);
 }
 
 /** Resolves after so many milliseconds; rejects with the signal's reason when it is aborted before. */

@@ -1,7 +1,9 @@
-const FIRST_MS = 250;
+import { longestDelay } from '../http/retry.js';
 
-/** How long to wait before the next attempt: exponential, and never the same for two clients that failed together. */
-export function backOff(attempt: number, longestMs: number): number {
-  const ceiling = Math.min(FIRST_MS * 2 ** Math.min(attempt, 20), longestMs);
-  return ceiling * (0.5 + Math.random() / 2);
+/**
+ * How long to wait before a live connection, or what goes on with it, is tried again: never the same for two clients that failed
+ * together, and never at once, as calls may be.
+ */
+export function pauseBefore(attempt: number, longestMs: number): number {
+  return longestDelay(attempt, longestMs) * (0.5 + Math.random() / 2);
 }

@@ -1,6 +1,6 @@
 import { GatehouseError } from '../errors.js';
 import type { ChannelMessage } from '../types.js';
-import { backOff } from './back-off.js';
+import { pauseBefore } from './back-off.js';
 import { Emitter } from './emitter.js';
 import { HandlingQueue } from './handling-queue.js';
 import type { Link } from './link.js';
@@ -130,7 +130,7 @@ export class ChannelReader<Data> extends Emitter<SubscriptionEvents<Data>> imple
     // Then the link is over, or will be in a moment, and the next one begins anew.
     if (error.status === 0 || error.status === 401) return;
     if (!isPassing(error)) return this.end({ reason: 'refused', error });
-    this.retry = setTimeout(() => this.join(), backOff(FIRST_RETRY + this.retries++, LONGEST_RETRY_MS));
+    this.retry = setTimeout(() => this.join(), pauseBefore(FIRST_RETRY + this.retries++, LONGEST_RETRY_MS));
   }
 
   private joined(answer: Subscribed): void {

@@ -1,7 +1,7 @@
 import { AuthenticationError, GatehouseError } from '../errors.js';
 import type { CallOptions, Transport } from '../http/transport.js';
 import type { ChannelMessage, PublishInput } from '../types.js';
-import { backOff } from './back-off.js';
+import { pauseBefore } from './back-off.js';
 import { ChannelReader } from './channel-reader.js';
 import { Emitter, type Listener } from './emitter.js';
 import { Link, type LinkEnd } from './link.js';
@@ -180,7 +180,7 @@ export class Connection {
     if (plan.renew) this.#staleToken = token;
     if (end.lasted >= GOOD_LINK_MS) this.attempts = 0;
     const { reconnectDelayMax = LONGEST_DELAY_MS } = this.options;
-    const pause = backOff(this.attempts, reconnectDelayMax);
+    const pause = pauseBefore(this.attempts, reconnectDelayMax);
     const delay = plan.wait === null && this.attempts === 0 ? 0 : Math.max(plan.wait ?? 0, pause);
     this.attempts++;
     this.timer = setTimeout(() => void this.open(), delay);

@@ -1,5 +1,5 @@
 import { sleep } from '../http/retry.js';
-import { backOff } from './back-off.js';
+import { pauseBefore } from './back-off.js';
 
 /** Between two attempts at one item. */
 const LONGEST_MS = 30_000;
@@ -57,7 +57,7 @@ export class HandlingQueue<Item> {
         break;
       } catch (error) {
         this.handling.onFailure(error, item);
-        const isStopped = await sleep(backOff(attempt, LONGEST_MS), this.stopping.signal).then(
+        const isStopped = await sleep(pauseBefore(attempt, LONGEST_MS), this.stopping.signal).then(
           () => false,
           () => true,
         );

@@ -2,7 +2,7 @@ import { AuthenticationError, GatehouseError } from '../errors.js';
 import { sleep } from '../http/retry.js';
 import type { Transport } from '../http/transport.js';
 import type { ChannelMessage } from '../types.js';
-import { backOff } from './back-off.js';
+import { pauseBefore } from './back-off.js';
 import { eventsOf, type ServerSentEvent } from './sse.js';
 import type { Position, Present, SessionEndReason, StartOptions, StreamEvent } from './types.js';
 import { isPassing, isRepeated, resumed, type Subscribed } from './wire.js';
@@ -140,7 +140,7 @@ export class ChannelStream<Data> {
     const attempt = this.attempts++;
     if (attempt === 0 && reason !== null && AT_ONCE.has(reason)) return;
     const least = reason === 'rate_limited' ? RATE_LIMIT_MS : this.retryMs * (0.5 + Math.random() / 2);
-    await sleep(Math.max(least, backOff(attempt, LONGEST_DELAY_MS)), this.over.signal);
+    await sleep(Math.max(least, pauseBefore(attempt, LONGEST_DELAY_MS)), this.over.signal);
   }
 }
 

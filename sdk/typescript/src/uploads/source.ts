@@ -1,3 +1,5 @@
+import { streamOf } from './streams.js';
+
 /**
  * What can be uploaded: a `Blob` or `File` (of a file on disk in Node.js: `openAsBlob()` of `node:fs`, which is read as it goes), bytes, or
  * a stream, whose `size` has to be told: a `ReadableStream`, a `Readable` of Node.js, or whatever else gives bytes to `for await`.
@@ -57,21 +59,7 @@ function assertFree(stream: ReadableStream<Uint8Array>): ReadableStream<Uint8Arr
 
 /** As ReadableStream.from(), which is not everywhere, and for streams of Node.js that nobody has begun to read. */
 function streamFrom(given: AsyncIterable<Uint8Array> & { destroy?: () => void }): ReadableStream<Uint8Array> {
-  const chunks = given[Symbol.asyncIterator]();
-  return new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        const { done, value } = await chunks.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
-      },
-      cancel() {
-        given.destroy?.();
-        void Promise.resolve(chunks.return?.()).catch(() => undefined);
-      },
-    },
-    { highWaterMark: 0 },
-  );
+  return streamOf(given[Symbol.asyncIterator](), { cancel: () => given.destroy?.() });
 }
 
 const typeOf = (content: Source['content']): string => (content instanceof Blob ? content.type : '');

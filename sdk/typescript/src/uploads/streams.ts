@@ -67,10 +67,7 @@ export async function* counted(
 }
 
 /** A stream that asks for a chunk only when one is wanted, so that nothing piles up. @param source where the chunks come from */
-export function streamOf<Chunk>(
-  chunks: AsyncGenerator<Chunk, void, undefined>,
-  source: Pick<Intake, 'cancel'>,
-): ReadableStream<Chunk> {
+export function streamOf<Chunk>(chunks: AsyncIterator<Chunk>, source: { cancel(): unknown }): ReadableStream<Chunk> {
   return new ReadableStream<Chunk>(
     {
       async pull(controller) {
@@ -81,7 +78,7 @@ export function streamOf<Chunk>(
       cancel() {
         // By itself: chunks of which nobody has had one never come to their `finally`, and others only when the source gives something.
         void source.cancel();
-        chunks.return().catch(() => undefined);
+        void Promise.resolve(chunks.return?.()).catch(() => undefined);
       },
     },
     { highWaterMark: 0 },
