@@ -377,10 +377,12 @@ describe('mails of accounts', () => {
       ],
       [
         'is older than a password that was changed by somebody who told nobody',
+        // reverse(): a fixed letter in the place of another could be the letter that is there already.
         ({ id }) =>
-          app.pool.query(`UPDATE users SET password_hash = overlay(password_hash PLACING 'x' FROM 50) WHERE id = $1`, [
-            id,
-          ]),
+          app.pool.query(
+            'UPDATE users SET password_hash = left(password_hash, 7) || reverse(substr(password_hash, 8)) WHERE id = $1',
+            [id],
+          ),
       ],
       [
         'is older than the address',

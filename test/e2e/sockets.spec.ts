@@ -84,7 +84,11 @@ describe('sockets', () => {
       ['an object for a token', () => ({ toString: user.accessToken }), 'not_authenticated'],
       ['nonsense', () => 'nonsense', 'invalid_token'],
       ['an expired token', () => tokenFor(app, user, -1), 'invalid_token'],
-      ['a token that was altered', () => `${user.accessToken.slice(0, -2)}xx`, 'invalid_token'],
+      [
+        'a token that was altered',
+        () => user.accessToken.replace(/.{12}$/, (end) => [...end].reverse().join('')),
+        'invalid_token',
+      ],
       ['a refresh token', () => user.refreshToken, 'invalid_token'],
       [
         'a token without a session',
