@@ -67,7 +67,8 @@ this.inbox.unref();
     const { method, url, headers } = request;
     const passed = requestOf({ ...target, method, path: url, headers: { ...headers, connection: 'close' }, agent: false });
     passed.on('response', (answer) => {
-      response.writeHead(answer.statusCode ?? 502, { ...answer.headers, connection: undefined });
+      const { connection: _ofTheRelay, ...rest } = answer.headers;
+      response.writeHead(answer.statusCode ?? 502, rest);
       pipeline(answer, response, () => undefined);
     });
     passed.on('error', (error) => { console.error('RELAY', method, url?.slice(-30), response.headersSent, error); (response.headersSent ? response.destroy() : this.sayGone(request, response)) });
