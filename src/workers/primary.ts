@@ -1,5 +1,6 @@
 import cluster from 'node:cluster';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RateLimiterClusterMaster } from 'rate-limiter-flexible';
@@ -32,6 +33,7 @@ export async function runPrimary(config: AppConfig, environment: NodeJS.ProcessE
   const sockets = mkdtempSync(join(tmpdir(), 'gatehouse-'));
   chmodSync(sockets, 0o700);
   shutdown.onClose(async () => rmSync(sockets, { recursive: true, force: true }));
+  await assertPortIsFree(config.http);
   new RateLimiterClusterMaster();
   answerMetrics();
 
@@ -43,4 +45,13 @@ export async function runPrimary(config: AppConfig, environment: NodeJS.ProcessE
   const { port } = await pool.start();
   process.on('SIGHUP', () => void pool.reload());
   announceStart(port, config, database);
+}
+
+/** Else each worker would say that it is not. @throws the error of `listen` */
+function assertPortIsFree({ host, port }: AppConfig['http']): Promise<void> {
+  const probe = createServer();
+  return new Promise((resolve, reject) => {
+    probe.once('error', reject);
+    probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve()));
+  });
 }

@@ -1,8 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { pipeline } from 'node:stream';
-import { request as requestOf, Agent, createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
-import { createProxyServer } from 'httpxy';
+import {
+  createServer,
+  request as requestOf,
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerResponse,
+} from 'node:http';
+import { connect } from 'node:net';
+import { type Duplex, pipeline } from 'node:stream';
 import type { Server } from 'socket.io';
 import type { Worker } from '../../coordination/worker.js';
 
@@ -17,8 +22,6 @@ const OWNER = /^\/socket\.io\/?\?(?:.*&)?sid=[\w-]+\.(\d+)(?:&|$)/;
  * session, on whatever connection; connections come to any worker. Everything else, uploads above all, stays where it came.
  */
 export class WorkerRelay {
-  /** A connection that is kept might be closed at the other end in the moment in which it is used again. */
-  private readonly proxy = createProxyServer({ agent: new Agent({ keepAlive: false }) });
   private readonly inbox: HttpServer;
 
   constructor(
@@ -31,7 +34,7 @@ export class WorkerRelay {
     this.inbox.on('upgrade', (...given) => server.emit('upgrade', ...given));
     // Not shared with the other workers, as listening is else.
     this.inbox.listen({ path: worker.socketOf(worker.id), exclusive: true });
-this.inbox.unref();
+    this.inbox.unref();
     this.standBefore();
   }
 
@@ -52,7 +55,7 @@ this.inbox.unref();
     });
     this.server.on('upgrade', (request: IncomingMessage, connection: Duplex, head: Buffer) => {
       const target = this.targetOf(request);
-      if (target) void this.passUpgrade(request, connection, head, target);
+      if (target) this.passUpgrade(request, connection, head, target);
       else for (const listener of onUpgrade) listener.call(this.server, request, connection, head);
     });
   }
@@ -65,13 +68,19 @@ this.inbox.unref();
   /** A worker that has gone has taken its sessions along: the client is told so, and begins a new one. */
   private passRequest(request: IncomingMessage, response: ServerResponse, target: { socketPath: string }): void {
     const { method, url, headers } = request;
-    const passed = requestOf({ ...target, method, path: url, headers: { ...headers, connection: 'close' }, agent: false });
+    const passed = requestOf({
+      ...target,
+      method,
+      path: url,
+      headers: { ...headers, connection: 'close' },
+      agent: false,
+    });
     passed.on('response', (answer) => {
       const { connection: _ofTheRelay, ...rest } = answer.headers;
       response.writeHead(answer.statusCode ?? 502, rest);
       pipeline(answer, response, () => undefined);
     });
-    passed.on('error', (error) => { console.error('RELAY', method, url?.slice(-30), response.headersSent, error); (response.headersSent ? response.destroy() : this.sayGone(request, response)) });
+    passed.on('error', () => (response.headersSent ? response.destroy() : this.sayGone(request, response)));
     response.on('close', () => passed.destroy());
     request.pipe(passed);
   }
@@ -81,12 +90,25 @@ this.inbox.unref();
     this.server.emit('request', request, response);
   }
 
-  private async passUpgrade(
+  private passUpgrade(
     request: IncomingMessage,
     connection: Duplex,
     head: Buffer,
     target: { socketPath: string },
-  ): Promise<void> {
-    await this.proxy.ws(request, connection as never, { target }, head).catch(() => connection.destroy());
+  ): void {
+    const passed = connect(target.socketPath);
+    for (const [from, to] of [
+      [connection, passed],
+      [passed, connection],
+    ])
+      from.on('error', () => to.destroy()).on('close', () => to.destroy());
+    passed.on('connect', () => {
+      const lines = [`${request.method} ${request.url} HTTP/1.1`];
+      for (let at = 0; at < request.rawHeaders.length; at += 2)
+        lines.push(`${request.rawHeaders[at]}: ${request.rawHeaders[at + 1]}`);
+      passed.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+      passed.write(head);
+      passed.pipe(connection).pipe(passed);
+    });
   }
 }
