@@ -23,6 +23,8 @@ export abstract class AppConfig {
     /** The address of this server as its users know it, when the operator gave one. */
     readonly publicUrl: string | null;
   };
+  /** Processes that answer on the one port. */
+  abstract readonly concurrency: number;
   abstract readonly dataDir: string;
   abstract readonly database: { readonly url: string | null; readonly poolSize: number };
   abstract readonly tokens: {

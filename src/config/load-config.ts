@@ -37,6 +37,7 @@ function toConfig(env: Environment): AppConfig {
       corsOrigins: (env.CORS_ORIGINS ?? []).map((origin) => origin.replace(/\/$/, '')),
       publicUrl,
     },
+    concurrency: required('WEB_CONCURRENCY'),
     dataDir,
     database: { url: env.DATABASE_URL ?? null, poolSize: required('DATABASE_POOL_SIZE') },
     tokens: {

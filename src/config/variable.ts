@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 
 /** A value that is not what the variable takes. The message completes the sentence "expected …". */
 export class UnacceptableValue extends Error {}
@@ -39,6 +40,17 @@ function variable<T>(accepts: string, details: Details, parse: (text: string) =>
 const refuse = (): never => {
   throw new UnacceptableValue();
 };
+
+const WORKERS_MAX = 64;
+
+/** How many processes: a number, or `auto` for one a core. */
+export const concurrency = (details: Details): Variable<number> =>
+  variable(`a whole number from 1 to ${WORKERS_MAX}, or auto`, details, (value) => {
+    if (value === 'auto') return Math.min(availableParallelism(), WORKERS_MAX);
+    const number = Number(value);
+    if (!/^\d+$/.test(value) || number < 1 || number > WORKERS_MAX) refuse();
+    return number;
+  });
 
 interface TextDetails extends Details {
   accepts?: string;

@@ -1,6 +1,6 @@
 import { isEmail } from 'class-validator';
 import { ONE_LINE } from '../common/validation/one-line.js';
-import { boolean, integer, limit, list, oneOf, postgresUrl, proxies, text, url } from './variable.js';
+import { boolean, concurrency, integer, limit, list, oneOf, postgresUrl, proxies, text, url } from './variable.js';
 
 const BYTES_MAX = Number.MAX_SAFE_INTEGER;
 const PORT_PLACEHOLDER = 'http://localhost:PORT';
@@ -26,6 +26,10 @@ export const variables = {
     description: 'Address to listen on',
   }),
   PORT: integer({ fallback: '8000', min: 0, max: 65535, description: 'Port to listen on; 0 takes a free one' }),
+  WEB_CONCURRENCY: concurrency({
+    fallback: '1',
+    description: 'Processes that answer on the one port; auto takes as many as there are cores',
+  }),
   DATA_DIR: text({ fallback: './data', description: 'Embedded database, files, generated secrets, outgoing mail' }),
   DATABASE_URL: postgresUrl({
     secret: true,

@@ -2,8 +2,10 @@ import { Global, Inject, Module, type OnApplicationShutdown } from '@nestjs/comm
 import { HitCounters } from '../common/limits/hit-counters.js';
 import { AppConfig } from '../config/app-config.js';
 import { LocalHitCounters } from './local-hit-counters.js';
+import { PrimaryCountingPlace } from './primary-counting-place.js';
 import { RedisCountingPlace } from './redis-counting-place.js';
-import { SharedHitCounters } from './shared-hit-counters.js';
+import { SharedHitCounters, type SharedPlace } from './shared-hit-counters.js';
+import { thisWorker } from './worker.js';
 
 const PLACE = Symbol('where limits are counted together; null: nowhere');
 
@@ -14,18 +16,21 @@ const PLACE = Symbol('where limits are counted together; null: nowhere');
     {
       provide: PLACE,
       inject: [AppConfig],
-      useFactory: ({ redisUrl }: AppConfig) => (redisUrl === null ? null : new RedisCountingPlace(redisUrl)),
+      useFactory: ({ redisUrl }: AppConfig): SharedPlace | null => {
+        if (redisUrl !== null) return new RedisCountingPlace(redisUrl);
+        return thisWorker() ? new PrimaryCountingPlace() : null;
+      },
     },
     {
       provide: HitCounters,
       inject: [PLACE],
-      useFactory: (place: RedisCountingPlace | null) => (place ? new SharedHitCounters(place) : new LocalHitCounters()),
+      useFactory: (place: SharedPlace | null) => (place ? new SharedHitCounters(place) : new LocalHitCounters()),
     },
   ],
   exports: [HitCounters],
 })
 export class CoordinationModule implements OnApplicationShutdown {
-  constructor(@Inject(PLACE) private readonly place: RedisCountingPlace | null) {}
+  constructor(@Inject(PLACE) private readonly place: SharedPlace | null) {}
 
   onApplicationShutdown(): void {
     this.place?.close();

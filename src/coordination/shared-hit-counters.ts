@@ -17,6 +17,7 @@ export interface SharedPlace {
   readonly isReady: boolean;
   /** Told each failure. */
   failed(error: unknown): void;
+  close(): void;
 }
 
 /**

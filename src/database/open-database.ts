@@ -27,6 +27,9 @@ interface Listener {
 
 const WAIT_MS = 30_000;
 const RETRY_MS = 500;
+/** Of a process, beside its pool. */
+const OWN_CONNECTIONS = 4;
+const SPARE_CONNECTIONS = 20;
 export const OLDEST_VERSION = 14;
 
 export async function openDatabase(config: AppConfig, listener: Listener): Promise<OpenDatabase> {
@@ -51,6 +54,15 @@ export async function joinDatabase(config: AppConfig, listener: Listener): Promi
   return { connection, isEmbedded: true, close: async () => {} };
 }
 
+/** The database that the primary process has opened, for its workers. @throws DatabaseUnusableError */
+export function shareDatabase(config: AppConfig): OpenDatabase {
+  const close = async () => {};
+  if (config.database.url) return { connection: { url: config.database.url }, isEmbedded: false, close };
+  const connection = findRunningPostgres(join(config.dataDir, 'postgres'));
+  if (!connection) throw new DatabaseUnusableError('The embedded PostgreSQL of the primary process is not there');
+  return { connection, isEmbedded: true, close };
+}
+
 /** A server that was killed leaves its address behind. */
 async function isReachable(connection: Connection): Promise<boolean> {
   const client = new pg.Client(pgConfig(connection));
@@ -73,9 +85,15 @@ async function reachServer(config: AppConfig, listener: Listener): Promise<OpenD
   const embedded = await startEmbeddedPostgres({
     directory: join(config.dataDir, 'postgres'),
     log: (line) => listener.log(line),
+    settings: { max_connections: connectionsMax(config) },
   });
   embedded.onExit(() => listener.onServerExit());
   return { connection: embedded.connection, isEmbedded: true, close: () => embedded.stop() };
+}
+
+/** What all processes take at most, and some for commands and for the operator. */
+function connectionsMax({ concurrency, database: { poolSize } }: AppConfig): number {
+  return Math.max(100, concurrency * (poolSize + OWN_CONNECTIONS) + SPARE_CONNECTIONS);
 }
 
 /** In a composition the database often starts later than we do: a refused connection is asked again for half a minute. */

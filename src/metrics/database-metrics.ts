@@ -22,11 +22,16 @@ export class DatabaseMetrics {
     listener: DatabaseListener,
   ) {
     const probe = impatiently(() => statements.first(PROBE, []));
-    const up = { name: 'gatehouse_database_up', help: '1 if the database has answered within a second' };
+    const up = {
+      name: 'gatehouse_database_up',
+      help: '1 if the database has answered within a second',
+      aggregator: 'min' as const,
+    };
     addGauge(registry, up, () => probe().then(toOne, toZero));
     const heard = {
       name: 'gatehouse_database_listener_connected',
       help: '1 if the database’s announcements are heard',
+      aggregator: 'min' as const,
     };
     addGauge(registry, heard, () => Number(listener.isConnected));
     this.addPool(registry, poolOf(database), config.database.poolSize);

@@ -7,13 +7,20 @@ export type ByLabel = Readonly<Record<string, number>>;
 interface Reading {
   readonly name: string;
   readonly help: string;
+  /** What the values of several workers are together; their sum by default. */
+  readonly aggregator?: 'sum' | 'max' | 'min';
 }
 
 /** A gauge that is read when somebody asks. What cannot be read is missing from the answer, which does not fail for it. */
-export function addGauge(registry: Registry, { name, help }: Reading, read: () => number | Promise<number>): void {
+export function addGauge(
+  registry: Registry,
+  { name, help, aggregator = 'sum' }: Reading,
+  read: () => number | Promise<number>,
+): void {
   new Gauge({
     name,
     help,
+    aggregator,
     registers: [registry],
     async collect() {
       try {
@@ -28,12 +35,13 @@ export function addGauge(registry: Registry, { name, help }: Reading, read: () =
 /** The same with a label; a value of the label that is no longer read is gone. */
 export function addLabelledGauge(
   registry: Registry,
-  { name, help, label }: Reading & { readonly label: string },
+  { name, help, aggregator = 'sum', label }: Reading & { readonly label: string },
   read: () => ByLabel | Promise<ByLabel>,
 ): void {
   new Gauge({
     name,
     help,
+    aggregator,
     labelNames: [label],
     registers: [registry],
     async collect() {

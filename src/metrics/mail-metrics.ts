@@ -11,6 +11,7 @@ export class MailMetrics {
     const mails = {
       name: 'gatehouse_mails',
       help: 'Mails that wait to be sent, were given up, or may not have arrived',
+      aggregator: 'max' as const,
     };
     addLabelledGauge(registry, { ...mails, label: 'state' }, async () => {
       const { queued, failed, unconfirmed } = await counts();
@@ -19,6 +20,7 @@ export class MailMetrics {
     const oldest = {
       name: 'gatehouse_mail_oldest_seconds',
       help: 'For how long the first of the queued mails has waited',
+      aggregator: 'max' as const,
     };
     addGauge(registry, oldest, async () => (await counts()).oldestSeconds);
   }

@@ -1,17 +1,48 @@
+import cluster from 'node:cluster';
 import { Injectable } from '@nestjs/common';
-import { Registry } from 'prom-client';
+import { AggregatorRegistry, Registry } from 'prom-client';
+import { ServiceUnavailableError } from '../common/errors/errors.js';
+import { withTimeout } from '../common/limits/with-timeout.js';
+import type { WorkerMessage } from '../coordination/worker.js';
 import { RuntimeMetrics } from './runtime-metrics.js';
+
+/** The primary asks each worker, for five seconds at most. */
+const ANSWER_WITHIN_MS = 6_000;
 
 @Injectable()
 export class MetricsService {
+  private readonly waiting = new Map<number, (text: string | null) => void>();
+  private asked = 0;
+
   constructor(
     private readonly registry: Registry,
     private readonly runtime: RuntimeMetrics,
-  ) {}
+  ) {
+    if (cluster.isWorker) this.joinOthers();
+  }
 
-  /** Everything, in the text format of Prometheus. */
-  read(): Promise<string> {
+  /** Everything, of all workers together, in the text format of Prometheus. @throws ServiceUnavailableError when one does not answer */
+  async read(): Promise<string> {
     this.runtime.start();
-    return this.registry.metrics();
+    if (!cluster.isWorker) return this.registry.metrics();
+    const id = ++this.asked;
+    const answer = new Promise<string | null>((resolve) => this.waiting.set(id, resolve));
+    process.send?.({ type: 'gatehouse:metrics', id } satisfies WorkerMessage);
+    const text = await withTimeout(answer, ANSWER_WITHIN_MS)
+      .catch(() => null)
+      .finally(() => this.waiting.delete(id));
+    if (text === null) throw new ServiceUnavailableError('Not every worker has answered');
+    return text;
+  }
+
+  private joinOthers(): void {
+    // Whoever is scraped asks all of them.
+    this.runtime.start();
+    // Its constructor answers the questions of the primary.
+    new AggregatorRegistry();
+    AggregatorRegistry.setRegistries([this.registry]);
+    process.on('message', (message: WorkerMessage) => {
+      if (message.type === 'gatehouse:metrics-answer') this.waiting.get(message.id)?.(message.text);
+    });
   }
 }

@@ -47,7 +47,11 @@ export class RuntimeMetrics implements OnApplicationShutdown {
       buckets: GC_SECONDS,
       registers,
     });
-    const build = { name: 'gatehouse_build_info', help: 'The version of Gatehouse; always 1' };
+    const build = {
+      name: 'gatehouse_build_info',
+      help: 'The version of Gatehouse; always 1',
+      aggregator: 'first' as const,
+    };
     new Gauge({ ...build, labelNames: ['version'], registers }).set({ version: VERSION }, 1);
     this.addEventLoop(registry);
   }
@@ -79,6 +83,7 @@ export class RuntimeMetrics implements OnApplicationShutdown {
       name: 'gatehouse_event_loop_delay_seconds',
       help: 'How late the event loop was since the last scrape; quantile 1 is the worst',
       labelNames: ['quantile'],
+      aggregator: 'max',
       registers,
       collect() {
         const histogram = delays();

@@ -22,13 +22,18 @@ export class UploadMetrics {
     });
     const receiving = { name: 'gatehouse_uploads_in_progress', help: 'Uploads that this node is receiving' };
     addGauge(registry, receiving, () => live.count);
-    const used = { name: 'gatehouse_storage_used_bytes', help: 'Of all files of all nodes, and of what is reserved' };
+    const aggregator = 'max' as const;
+    const used = {
+      name: 'gatehouse_storage_used_bytes',
+      help: 'Of all files of all nodes, and of what is reserved',
+      aggregator,
+    };
     addGauge(
       registry,
       used,
       impatiently(() => storage.usedBytes()),
     );
-    const quota = { name: 'gatehouse_storage_quota_bytes', help: 'What all files together may take' };
+    const quota = { name: 'gatehouse_storage_quota_bytes', help: 'What all files together may take', aggregator };
     addGauge(registry, quota, () => config.uploads.storageQuotaBytes);
   }
 }

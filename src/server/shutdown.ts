@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import type { LoggerService } from '@nestjs/common';
 import { flushLog } from './logging/pino-logger.js';
 
@@ -9,14 +10,18 @@ export class Shutdown {
   private readonly closers: (() => Promise<unknown>)[] = [];
   private isClosing = false;
 
-  constructor(private readonly log: LoggerService) {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () =>
-        this.isClosing ? process.exit(1) : void this.close(0, `Received ${signal}, finishing the requests in flight`),
-      );
-    }
+  constructor(
+    private readonly log: LoggerService,
+    private readonly drainMs = DRAIN_MS,
+  ) {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.received(signal));
     process.on('uncaughtException', (error) => this.fail('An error that nothing caught', error));
     process.on('unhandledRejection', (reason) => this.fail('A rejection that nothing caught', reason));
+  }
+
+  /** Closes and exits 0, unless that has begun already. */
+  begin(message: string): void {
+    if (!this.isClosing) void this.close(0, message);
   }
 
   onClose(close: () => Promise<unknown>): void {
@@ -34,13 +39,20 @@ export class Shutdown {
     void this.close(1, 'Stopping');
   }
 
+  /** A terminal sends SIGINT to workers, too: they are told by their primary, and do not take the second word for impatience. */
+  private received(signal: NodeJS.Signals): void {
+    if (cluster.isWorker && signal === 'SIGINT') return;
+    if (this.isClosing) process.exit(1);
+    this.begin(`Received ${signal}, finishing the requests in flight`);
+  }
+
   private async close(exitCode: number, message: string): Promise<void> {
     this.isClosing = true;
     this.log.log(message);
     setTimeout(() => {
       this.log.error('The requests in flight took too long');
       void flushLog().then(() => process.exit(1));
-    }, DRAIN_MS).unref();
+    }, this.drainMs).unref();
     let code = exitCode;
     for (const close of this.closers.reverse()) {
       await close().catch((error: unknown) => {

@@ -10,9 +10,11 @@ import { errorBody } from '../../common/errors/error-body.js';
 import { RouteNotFoundError } from '../../common/errors/errors.js';
 import { withTimeout } from '../../common/limits/with-timeout.js';
 import type { AppConfig } from '../../config/app-config.js';
+import { thisWorker } from '../../coordination/worker.js';
 import { HandshakeQueue } from './handshake-queue.js';
 import { RedisLink } from './redis-link.js';
 import { RequestGuard } from './request-guard.js';
+import { WorkerRelay } from './worker-relay.js';
 
 type Config = Pick<AppConfig, 'http' | 'broadcasting' | 'redisUrl'>;
 type EngineSocket = Socket['conn'];
@@ -46,6 +48,7 @@ export class SocketServerAdapter extends IoAdapter {
   private readonly upgraded = new Set<Connection>();
   private readonly redis: RedisLink | null;
   private guard: RequestGuard | null = null;
+  private relay: WorkerRelay | null = null;
 
   constructor(
     app: INestApplicationContext,
@@ -64,6 +67,8 @@ export class SocketServerAdapter extends IoAdapter {
       next(Object.assign(new Error(error.message), { data: errorBody(error, uuidv7()) }));
     });
     server.engine.on('connection', limitConnects);
+    const worker = thisWorker();
+    if (worker) this.relay = new WorkerRelay(worker, server.httpServer as HttpServer, server.engine);
     server.httpServer.on('upgrade', (_request: unknown, connection: Connection) => this.track(connection));
     return server;
   }
@@ -98,6 +103,7 @@ export class SocketServerAdapter extends IoAdapter {
 
   override async dispose(): Promise<void> {
     this.redis?.close();
+    this.relay?.close();
     await super.dispose();
   }
 

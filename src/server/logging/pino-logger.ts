@@ -5,9 +5,11 @@ import pretty from 'pino-pretty';
 import type { AppConfig } from '../../config/app-config.js';
 
 /** Lines wait for each other up to here before they are written, so that logging does not hold up requests… */
-const BUFFER_BYTES = 4_096;
+const BUFFER_BYTES = 2_048;
 /** …but for no longer than this. */
 const FLUSH_MS = 500;
+/** Several workers write to one pipe: what is no longer than this (PIPE_BUF) arrives in one piece. */
+const PIECE_BYTES = 4_096;
 const FLUSH_DEADLINE_MS = 1_000;
 /** Lines that cannot be written are dropped beyond this. */
 const BACKLOG_BYTES_MAX = 1024 * 1024;
@@ -42,6 +44,7 @@ export function createLogger({ log }: Pick<AppConfig, 'log'>, stream: keyof type
     dest: STREAMS[stream],
     sync: false,
     minLength: BUFFER_BYTES,
+    maxWrite: PIECE_BYTES,
     maxLength: BACKLOG_BYTES_MAX,
   });
   // Whoever read the log may have gone. That is no reason to stop serving.

@@ -26,7 +26,7 @@ export class PasswordHasher implements OnApplicationShutdown {
     this.workers = new Piscina({
       filename: new URL('./password.worker.js', import.meta.url).href,
       minThreads: 1,
-      maxThreads: availableParallelism(),
+      maxThreads: Math.max(1, Math.floor(availableParallelism() / config.concurrency)),
       concurrentTasksPerWorker: 1,
       maxQueue: QUEUE_MAX,
       idleTimeout: 60_000,

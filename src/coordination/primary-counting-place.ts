@@ -1,0 +1,29 @@
+import { Logger } from '@nestjs/common';
+import { RateLimiterCluster, type RateLimiterAbstract } from 'rate-limiter-flexible';
+import type { SharedPlace } from './shared-hit-counters.js';
+
+const PREFIX = 'gatehouse:limit';
+const ANSWER_WITHIN_MS = 1_000;
+
+/** The primary process of the workers on one port. */
+export class PrimaryCountingPlace implements SharedPlace {
+  private readonly logger = new Logger('RateLimits');
+  readonly isReady = true;
+
+  limiter(name: string, seconds: number): RateLimiterAbstract {
+    return new RateLimiterCluster({
+      keyPrefix: `${PREFIX}:${name}`,
+      points: Number.MAX_SAFE_INTEGER,
+      duration: seconds,
+      timeoutMs: ANSWER_WITHIN_MS,
+    });
+  }
+
+  failed(error: unknown): void {
+    this.logger.warn(
+      `The primary process does not answer, limits are counted by each worker for itself: ${(error as Error).message}`,
+    );
+  }
+
+  close(): void {}
+}
