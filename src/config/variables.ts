@@ -103,7 +103,7 @@ export const variables = {
     fallback: '50',
     min: 1,
     max: 1_000_000,
-    description: 'Live connections (sockets and event streams) of one user on one node',
+    description: 'Live connections (sockets and event streams) of one user in one process',
   }),
   SOCKET_SUBSCRIPTIONS: integer({
     fallback: '100',
