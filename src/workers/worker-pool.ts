@@ -82,6 +82,12 @@ export class WorkerPool {
     return new Promise((resolve) => {
       worker.once('listening', ({ port }) => resolve(port));
       worker.once('exit', () => resolve(null));
+      worker.on('error', (error: Error) => {
+        // Of a message to one that has just died; its exit is told besides.
+        if (worker.process.pid !== undefined) return;
+        this.exited(worker, null, error.message);
+        resolve(null);
+      });
     });
   }
 
@@ -90,12 +96,12 @@ export class WorkerPool {
     if (worker.isConnected()) worker.send({ type: 'gatehouse:stop' } satisfies WorkerMessage);
   }
 
-  private exited(worker: Worker, code: number, signal: string | null): void {
+  private exited(worker: Worker, code: number | null, reason: string | null): void {
     const hasListened = this.listening.delete(worker);
     if (!this.members.delete(worker) || this.isStopping) return;
     const { log, onHopeless } = this.settings;
     if (!hasListened && this.listening.size === 0) return onHopeless();
-    log.error(`A worker has ended (${signal ?? `exit code ${code}`})${hasListened ? ', starting another one' : ''}`);
+    log.error(`A worker has ended (${reason ?? `exit code ${code}`})${hasListened ? ', starting another one' : ''}`);
     // One that a reload has just tried is not tried again; others are, with growing pauses when they do not come up.
     if (!hasListened && this.reloading) return;
     const delay = hasListened ? 0 : this.restartMs;
