@@ -9,6 +9,7 @@ import { print, printTable, ratio, round } from '../lib/report.mjs';
 import { ADMIN, startBareSocketIo, startProduct } from '../lib/servers.mjs';
 import { settings } from '../lib/settings.mjs';
 import { median, quantile } from '../lib/statistics.mjs';
+import { atMost, row } from '../lib/summary.mjs';
 import { insistOnOpenFiles, startSubscribers } from '../lib/subscribers.mjs';
 
 const CHANNEL = 'news';
@@ -53,7 +54,21 @@ export async function run(stage) {
       for (const side of sides) side.rounds.push(await measure(side, sockets, MESSAGES_A_ROUND));
     results.push(...report(sides, sockets));
   }
-  return { results };
+  return { results, summary: summarise(results) };
+}
+
+/** Two sides of each number of sockets, Socket.IO's first. */
+function summarise(results) {
+  const pairs = results.flatMap((ours, i) => (i % 2 ? [[results[i - 1], ours]] : []));
+  return pairs.flatMap(([bare, ours]) => {
+    const beside = (key) => ({ ours: ours[key], beside: bare[key], by: bare.name });
+    const title = `fan-out to ${ours.sockets.toLocaleString('en')} sockets, the last`;
+    return [
+      row(title, { unit: 'ms', ...beside('lastMs'), ratio: ours.ratio }, atMost('ratio', 1.5)),
+      row('… p99 of all', { unit: 'ms', ...beside('p99') }, ...(ours.sockets <= 5000 ? [atMost('ours', 200)] : [])),
+      row('… memory a socket', { unit: 'KB', ...beside('kilobytesEach') }, atMost('ours', 50)),
+    ];
+  });
 }
 
 const publish = ({ url }, { path, body, token }) => call(url + path, { method: 'POST', body, token, expect: 201 });

@@ -8,6 +8,8 @@ import { ADMIN, startProduct } from '../lib/servers.mjs';
 import { settings } from '../lib/settings.mjs';
 import { median, quantile } from '../lib/statistics.mjs';
 import { startSubscribers } from '../lib/subscribers.mjs';
+import { tableSizes } from '../lib/sizes.mjs';
+import { atLeast, row } from '../lib/summary.mjs';
 
 const PUBLISHERS = 32;
 const CHANNELS = 100;
@@ -36,7 +38,8 @@ export async function run(stage) {
     { name: 'one channel, one subscriber', measure: () => measurePublishing(context, ['read']) },
   ].map((side) => ({ ...side, rounds: [] }));
   for (let i = 0; i < settings.rounds; i++) for (const side of sides) side.rounds.push(await side.measure());
-  return report(sides);
+  const sizes = await database.withClient((client) => tableSizes(client, ['messages']));
+  return { ...report(sides), sizes };
 }
 
 const channelNames = () => Array.from({ length: CHANNELS }, (_, n) => `channel-${n}`);
@@ -45,7 +48,7 @@ const createBareTable = (database) =>
   database.withClient((client) => client.query('CREATE TABLE bare_messages (LIKE messages INCLUDING ALL)'));
 
 async function measurePublishing({ stage, database, server, token }, channels) {
-  const last = await lastTransaction(database);
+  const last = await position(database);
   const before = [cpuOf(server.pid), cpuOfFamily(database.pid)];
   const { perSecond, tookMs, sent } = await load(stage, 'closedLoop', {
     url: `${server.url}/api/v1/broadcasting/messages`,
@@ -62,7 +65,8 @@ async function measurePublishing({ stage, database, server, token }, channels) {
     p99: quantile(tookMs, 0.99),
     cpuMicroseconds: (cpuOf(server.pid) - before[0]) / sent,
     databaseCpuMicroseconds: (cpuOfFamily(database.pid) - before[1]) / sent,
-    messagesATransaction: await messagesATransaction(database, last),
+    messagesATransaction: await messagesATransaction(database, last.transaction),
+    logBytes: ((await position(database)).logBytes - last.logBytes) / sent,
   };
 }
 
@@ -75,9 +79,14 @@ async function measureInserts({ stage, database }, program) {
   return { perSecond, meanMs, databaseCpuMicroseconds: (cpuOfFamily(database.pid) - before) / transactions };
 }
 
-async function lastTransaction(database) {
-  const { rows } = await database.withClient((client) => client.query('SELECT pg_current_xact_id()::text AS id'));
-  return rows[0].id;
+/** The last transaction, and how much has been written to the log (WAL) so far. */
+async function position(database) {
+  const { rows } = await database.withClient((client) =>
+    client.query(
+      `SELECT pg_current_xact_id()::text AS transaction, pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 AS "logBytes"`,
+    ),
+  );
+  return rows[0];
 }
 
 /** Of the messages that are kept: each row knows the transaction that wrote it. */
@@ -104,6 +113,7 @@ function report(sides) {
       cpuMicroseconds: middle('cpuMicroseconds'),
       databaseCpuMicroseconds: middle('databaseCpuMicroseconds'),
       messagesATransaction: middle('messagesATransaction'),
+      logBytes: middle('logBytes'),
       rounds,
     };
   });
@@ -111,7 +121,7 @@ function report(sides) {
     [
       `100 bytes, ${PUBLISHERS} publishers`,
       ...['messages/s', 'ratio', 'p50 ms', 'p99 ms', 'CPU µs/message', 'database CPU µs/message', "database's share"],
-      'messages/transaction',
+      ...['messages/transaction', 'WAL bytes/message'],
     ],
     results.map((side) => [
       side.name,
@@ -123,8 +133,18 @@ function report(sides) {
       round(side.databaseCpuMicroseconds),
       ratio(side.databaseCpuMicroseconds, side.databaseCpuMicroseconds + side.cpuMicroseconds),
       round(side.messagesATransaction, 1),
+      round(side.logBytes),
     ]),
   );
   print('aim: ≥ 2,000 messages/s');
-  return { results };
+  return { results, summary: summarise(results) };
+}
+
+function summarise(results) {
+  const inserts = results.find(({ cpuMicroseconds }) => Number.isNaN(cpuMicroseconds));
+  const describe = ({ name, perSecond, ratio }) => {
+    const beside = inserts && { beside: inserts.perSecond, by: inserts.name, ratio };
+    return row(`durable publish, ${name}`, { unit: '/s', ours: perSecond, ...beside }, atLeast('ours', 2000));
+  };
+  return results.filter((side) => side !== inserts).map(describe);
 }

@@ -8,6 +8,7 @@ import { print, printTable, round } from '../lib/report.mjs';
 import { ADMIN, startProduct } from '../lib/servers.mjs';
 import { settings } from '../lib/settings.mjs';
 import { median, quantile, sum } from '../lib/statistics.mjs';
+import { atMost, row } from '../lib/summary.mjs';
 import { insistOnOpenFiles, startSubscribers } from '../lib/subscribers.mjs';
 
 const CHANNEL = 'news';
@@ -141,5 +142,14 @@ function report(ways, sockets) {
     ),
   );
   print('aim: p99 < 1,000 ms');
-  return { results };
+  return { results, summary: results.flatMap((way) => summarise(way, sockets)) };
+}
+
+function summarise({ name, slowestSeconds, missed, health }, sockets) {
+  const title = `${sockets.toLocaleString('en')} sockets come back ${name}, the last`;
+  return [
+    row(title, { unit: 's', ours: slowestSeconds }, atMost('ours', 30)),
+    row('… messages missed', { unit: '', ours: missed }, atMost('ours', 0)),
+    row('… GET /health meanwhile, p99', { unit: 'ms', ours: health[0].p99 }, atMost('ours', 1000)),
+  ];
 }

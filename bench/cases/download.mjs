@@ -6,6 +6,7 @@ import { hasNginx, startNginx } from '../lib/nginx.mjs';
 import { print } from '../lib/report.mjs';
 import { startPlainDownload, startProduct } from '../lib/servers.mjs';
 import { settings } from '../lib/settings.mjs';
+import { atLeast, atMost, row } from '../lib/summary.mjs';
 import { download, printTransfers, transferSide } from '../lib/transfers.mjs';
 
 const PARALLEL = 32;
@@ -20,6 +21,7 @@ export async function run(stage) {
   const token = await signUp(product, accountOf(0));
   const servers = await startServers(stage, { product, environment, folder: join(DATA_DIR, 'files'), token });
   const results = [];
+  const summary = [];
   for (const [megabytes, count] of [
     [settings.uploadMegabytes, 1],
     [PARALLEL_MEGABYTES, PARALLEL],
@@ -30,10 +32,25 @@ export async function run(stage) {
     for (let i = 0; i < settings.rounds; i++) {
       for (const side of sides) side.rounds.push(await download(stage, side, { megabytes, count }));
     }
-    results.push(printTransfers(`${count === 1 ? 'one download' : `${count} downloads`} of ${megabytes} MB`, sides));
+    const title = `${count === 1 ? 'one download' : `${count} downloads`} of ${megabytes} MB`;
+    results.push(printTransfers(title, sides));
+    summary.push(...summarise(title, count, results.at(-1)));
     print(count === 1 ? 'aims: ratio ≥ 2, growth < 150 MB\n' : '');
   }
-  return { results };
+  return { results, summary };
+}
+
+function summarise(title, count, [plain, ours, nginx]) {
+  const facts = (side, ratio) => ({
+    ...{ unit: 'MB/s', ours: ours.megabytesPerSecond },
+    ...{ beside: side.megabytesPerSecond, by: side.name, ratio },
+  });
+  const growth = { unit: 'MB', ours: ours.growthMegabytes };
+  return [
+    row(title, facts(plain, ours.ratio), ...(count === 1 ? [atLeast('ratio', 2)] : [])),
+    ...(nginx ? [row('…', facts(nginx, ours.ratio / nginx.ratio))] : []),
+    row('… memory above idle', growth, atMost('ours', 150)),
+  ];
 }
 
 const inFolder = (id) => `/${id.slice(-2)}/${id}`;

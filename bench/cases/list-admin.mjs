@@ -6,7 +6,10 @@ import { askInTurn, checkpoint, explain } from '../lib/lists.mjs';
 import { addPeople, TERMS } from '../lib/people.mjs';
 import { print, printTable, round } from '../lib/report.mjs';
 import { ADMIN, startProduct } from '../lib/servers.mjs';
+import { addSessions } from '../lib/sessions.mjs';
 import { settings } from '../lib/settings.mjs';
+import { tableSizes } from '../lib/sizes.mjs';
+import { atMost, row } from '../lib/summary.mjs';
 
 const SMALL = 1_000;
 const SIZE = 20;
@@ -46,6 +49,7 @@ const QUERIES = {
   ],
   stats: [''],
 };
+const SIZED = ['users', 'uploads', 'audit_log', 'sessions'];
 const TABLES = { users: 'users', uploads: 'uploads', 'audit-log': 'audit_log', stats: 'users' };
 
 /** What admins look at, with a thousand users, files and entries and with a million of each: two databases of one server, asked in turn. */
@@ -71,7 +75,8 @@ export async function run(stage) {
         query,
         plans: await explain(database, TABLES[list], `${list}?${query}`, () => ask(large, list, query)),
       });
-  return { results, plans };
+  const sizes = await database.withClient((client) => tableSizes(client, SIZED), { database: large.name });
+  return { results, plans, sizes, summary: summarise(results) };
 }
 
 async function startFilled(stage, database, total) {
@@ -84,11 +89,21 @@ async function startFilled(stage, database, total) {
       await addPeople(client, total);
       await addFiles(client, [[id, total]]);
       await addAuditEntries(client, total);
+      await addSessions(client);
     },
     { database: name },
   );
-  print(`${total} users, files and entries made in ${round((performance.now() - startedAt) / 1000)} s`);
-  return { server, token: await signIn(server, ADMIN) };
+  print(`${total} users, files, entries and sessions made in ${round((performance.now() - startedAt) / 1000)} s`);
+  return { name, server, token: await signIn(server, ADMIN) };
+}
+
+function summarise(results) {
+  const describe = ({ list, few, many }) => {
+    const title = `list-admin, ${list} at ${TOTAL.toLocaleString('en')}, page 1`;
+    const facts = { unit: 'ms', ours: many.medianMs, beside: few.medianMs, by: `${SMALL}` };
+    return row(title, { ...facts, ratio: many.medianMs / few.medianMs }, atMost('ratio', 2));
+  };
+  return results.filter(({ query }) => query === '').map(describe);
 }
 
 const ask = ({ server, token }, list, query) => call(`${server.url}/api/v1/admin/${list}?${query}`, { token });

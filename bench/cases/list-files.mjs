@@ -6,6 +6,8 @@ import { askInTurn, checkpoint, explain } from '../lib/lists.mjs';
 import { print, printTable, round } from '../lib/report.mjs';
 import { ADMIN, startProduct } from '../lib/servers.mjs';
 import { settings } from '../lib/settings.mjs';
+import { tableSizes } from '../lib/sizes.mjs';
+import { atMost, row } from '../lib/summary.mjs';
 
 const SMALL = 1_000;
 const SIZE = 20;
@@ -62,9 +64,20 @@ export async function run(stage) {
   const plans = [];
   for (const query of QUERIES)
     plans.push({ query, plans: await explain(database, 'uploads', query, () => ask(server, large, query)) });
+  const sizes = await database.withClient((client) => tableSizes(client, ['uploads']));
   const deletions = [];
   for (const owner of [small, large]) deletions.push(await deleteOwner(server, database, owner));
-  return { results, plans, deletions };
+  return { results, plans, sizes, deletions, summary: summarise(results, deletions) };
+}
+
+function summarise(results, deletions) {
+  const { few, many } = results.find(({ query }) => query === 'page=1');
+  const total = settings.files.toLocaleString('en');
+  const facts = { unit: 'ms', ours: many.medianMs, beside: few.medianMs, by: `${SMALL} files` };
+  return [
+    row(`list-files, ${total}, page 1`, { ...facts, ratio: many.medianMs / few.medianMs }, atMost('ratio', 2)),
+    row(`… deletion of a user with ${total} files`, { unit: 's', ours: deletions.at(-1).seconds }, atMost('ours', 15)),
+  ];
 }
 
 async function anOwner(server, n) {

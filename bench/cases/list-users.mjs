@@ -5,6 +5,8 @@ import { addPeople, TERMS } from '../lib/people.mjs';
 import { print, printTable, round } from '../lib/report.mjs';
 import { ADMIN, startProduct } from '../lib/servers.mjs';
 import { settings } from '../lib/settings.mjs';
+import { tableSizes } from '../lib/sizes.mjs';
+import { atMost, row } from '../lib/summary.mjs';
 
 const SMALL = 1_000;
 const SIZE = 20;
@@ -37,7 +39,8 @@ export async function run(stage) {
   }
   printTimes(results);
   const plans = await explainAll(database, large);
-  return { results, plans };
+  const sizes = await database.withClient((client) => tableSizes(client, ['users']), { database: large.name });
+  return { results, plans, sizes, summary: summarise(results) };
 }
 
 async function startWithPeople(stage, database, total) {
@@ -48,7 +51,15 @@ async function startWithPeople(stage, database, total) {
   await database.withClient((client) => addPeople(client, total), { database: name });
   print(`${total} users made in ${round((performance.now() - startedAt) / 1000)} s`);
   const tokens = { admin: await signIn(server, ADMIN), user: await signIn(server, accountOf(0)) };
-  return { server, tokens };
+  return { name, server, tokens };
+}
+
+function summarise(results) {
+  const describe = ({ role, name, small, large, ratio }) => {
+    const facts = { unit: 'ms', ours: large.medianMs, beside: small.medianMs, by: `${SMALL} users`, ratio };
+    return row(`list-users, ${settings.users.toLocaleString('en')}, ${name}, as ${role}`, facts, atMost('ratio', 2));
+  };
+  return results.filter(({ name }) => name === 'page 1').map(describe);
 }
 
 const ask = ({ server, tokens }, role, query) => call(`${server.url}/api/v1/users?${query}`, { token: tokens[role] });

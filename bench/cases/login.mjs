@@ -8,6 +8,7 @@ import { print } from '../lib/report.mjs';
 import { startBaseline, startProduct } from '../lib/servers.mjs';
 import { settings } from '../lib/settings.mjs';
 import { median } from '../lib/statistics.mjs';
+import { atLeast, atMost, row } from '../lib/summary.mjs';
 
 const ACCOUNT = accountOf(0);
 const WARM_UP_SECONDS = 2;
@@ -62,5 +63,15 @@ function report(plain, sides, nativeName) {
   print('aim: ratio ≥ 0.9\n');
   const health = printHealth(sides);
   print(`aim: p99 of Gatehouse no higher than of bare Fastify (here with ${nativeName})`);
-  return { plainPerSecond: median(plain.map((one) => one.perSecond)), results, health };
+  const summary = summarise(results, health);
+  return { plainPerSecond: median(plain.map((one) => one.perSecond)), results, health, summary };
+}
+
+function summarise([alone, ours], [health, bareHealth]) {
+  const facts = { unit: '/s', ours: ours.perSecond, beside: alone.perSecond, by: alone.name, ratio: ours.ratio };
+  const waits = { unit: 'ms', ours: health.p99, beside: bareHealth.p99, by: bareHealth.name };
+  return [
+    row('login', facts, atLeast('ratio', 0.9)),
+    row('… GET /health meanwhile, p99', { ...waits, ratio: health.p99 / bareHealth.p99 }, atMost('ratio', 1)),
+  ];
 }

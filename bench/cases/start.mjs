@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { childrenOf, memoryOf } from '../lib/process-usage.mjs';
+import { memoryOf, offspringOf } from '../lib/process-usage.mjs';
 import { print, printTable, round } from '../lib/report.mjs';
 import { startProduct } from '../lib/servers.mjs';
 import { settings } from '../lib/settings.mjs';
 import { median, sum } from '../lib/statistics.mjs';
+import { atMost, row } from '../lib/summary.mjs';
 
 const IDLE_MS = 3_000;
 
@@ -26,10 +27,9 @@ export async function run(stage) {
 
 /** PostgreSQL's processes share most of what they hold: the sum of their shares is what they cost. */
 function memoryAtIdle(pid) {
-  const offspring = (parent) => childrenOf(parent).flatMap((child) => [child, ...offspring(child)]);
   return {
     megabytes: memoryOf(pid),
-    databaseMegabytes: sum(offspring(pid).map((child) => memoryOf(child, 'Pss') || 0)),
+    databaseMegabytes: sum(offspringOf(pid).map((child) => memoryOf(child, 'Pss') || 0)),
   };
 }
 
@@ -47,5 +47,9 @@ function report(rounds) {
   const [node, database] = [middle('megabytes'), middle('databaseMegabytes')];
   print(`Memory at idle: Gatehouse ${round(node)} MB resident, its PostgreSQL ${round(database)} MB`);
   const result = { coldMs: middle('coldMs'), warmMs: middle('warmMs'), megabytes: node, databaseMegabytes: database };
-  return { result, rounds };
+  const summary = [
+    row('start, cold', { unit: 's', ours: result.coldMs / 1000 }, atMost('ours', 10)),
+    row('start, warm', { unit: 's', ours: result.warmMs / 1000 }, atMost('ours', 3)),
+  ];
+  return { result, rounds, summary };
 }

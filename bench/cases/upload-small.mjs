@@ -9,6 +9,7 @@ import { print, printTable, round } from '../lib/report.mjs';
 import { startPlainUpload, startProduct } from '../lib/servers.mjs';
 import { settings } from '../lib/settings.mjs';
 import { median, quantile } from '../lib/statistics.mjs';
+import { row } from '../lib/summary.mjs';
 
 const FILE_BYTES = 10_240;
 const IN_FLIGHT = 32;
@@ -35,7 +36,20 @@ export async function run(stage) {
     }
     results.push(...report(measured, users));
   }
-  return { results };
+  return { results, summary: USERS.map((users) => summarise(results.filter((one) => one.users === users))) };
+}
+
+function summarise(results) {
+  const [ours, plain] = [results[0], results.at(-1)];
+  const who = ours.users === 1 ? 'one user' : `${ours.users} users`;
+  const facts = {
+    unit: 'files/s',
+    ours: ours.perSecond,
+    beside: plain.perSecond,
+    by: plain.name,
+    ratio: 1 / plain.ratio,
+  };
+  return row(`upload-small, 10 KB, ${IN_FLIGHT} at once, ${who}`, facts);
 }
 
 async function startSide(stage, name, database, databaseName, nodeArguments) {

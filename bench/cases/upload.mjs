@@ -4,6 +4,7 @@ import { printHealth, withHealth } from '../lib/health.mjs';
 import { print } from '../lib/report.mjs';
 import { startFastifyUpload, startPlainUpload, startProduct } from '../lib/servers.mjs';
 import { settings } from '../lib/settings.mjs';
+import { atLeast, atMost, row } from '../lib/summary.mjs';
 import { printTransfers, transferSide, upload } from '../lib/transfers.mjs';
 
 /** One large file, against a pipeline of Node's that receives, hashes and syncs the same bytes; and how soon others are answered. */
@@ -25,5 +26,16 @@ export async function run(stage) {
   const results = printTransfers(`one upload of ${megabytes} MB`, sides);
   print('aims: ratio ≥ 0.8, growth < 150 MB\n');
   const health = printHealth(sides);
-  return { results, health };
+  return { results, health, summary: summarise(results, health) };
+}
+
+function summarise([plain, ours], [bareHealth, health]) {
+  const beside = (value) => ({ beside: value, by: plain.name });
+  const rate = { unit: 'MB/s', ours: ours.megabytesPerSecond, ...beside(plain.megabytesPerSecond), ratio: ours.ratio };
+  const growth = { unit: 'MB', ours: ours.growthMegabytes, ...beside(plain.growthMegabytes) };
+  return [
+    row(`upload, one of ${settings.uploadMegabytes} MB`, rate, atLeast('ratio', 0.8)),
+    row('… memory above idle', growth, atMost('ours', 150)),
+    row('… GET /health meanwhile, p99', { unit: 'ms', ours: health.p99, ...beside(bareHealth.p99) }),
+  ];
 }

@@ -6,6 +6,7 @@ import { print, printTable, ratio, round } from '../lib/report.mjs';
 import { startBaseline, startProduct, startWithPassport } from '../lib/servers.mjs';
 import { settings } from '../lib/settings.mjs';
 import { median } from '../lib/statistics.mjs';
+import { atLeast, row } from '../lib/summary.mjs';
 
 const ACCOUNTS = 16;
 const WARM_UP_SECONDS = 10;
@@ -79,5 +80,17 @@ function report(sides) {
     ]),
   );
   print('aim: ratio ≥ 0.75');
-  return { results };
+  return { results, summary: summarise(results) };
+}
+
+function summarise([bare, ours, quiet]) {
+  const besideOf = (key) => ({ beside: bare[key], by: bare.name });
+  const each = (key) => ({ ours: ours[key], ...besideOf(key), ratio: bare[key] / ours[key] });
+  const requests = (side) => ({ unit: 'req/s', ours: side.perSecond, ...besideOf('perSecond'), ratio: side.ratio });
+  return [
+    row('who-am-i', requests(ours), atLeast('ratio', 0.75)),
+    row('… its processor time', { unit: 'µs', ...each('cpuMicroseconds') }),
+    row("… the database's", { unit: 'µs', ...each('databaseCpuMicroseconds') }),
+    row('… with LOG_LEVEL=warn', requests(quiet)),
+  ];
 }

@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../dist/src/database/embedded/embedded-postgres.js';
+import { noteDatabase } from './machine.mjs';
 
 const SUPERUSER = 'postgres';
 
@@ -14,7 +15,10 @@ export async function startDatabaseServer(stage, settings = {}) {
     settings: { session_preload_libraries: 'auto_explain', ...settings },
   });
   stage.onClose(() => server.stop());
-  return new DatabaseServer(server, join(directory, 'server.log'));
+  const database = new DatabaseServer(server, join(directory, 'server.log'));
+  const { rows } = await database.withClient((client) => client.query('SHOW server_version'));
+  noteDatabase(rows[0].server_version);
+  return database;
 }
 
 class DatabaseServer {

@@ -2,7 +2,9 @@
 export function takeJob(jobs) {
   process.once('disconnect', () => process.exit(1));
   process.once('message', async ({ kind, options }) => {
+    const before = process.cpuUsage();
     const answer = await jobs[kind](options);
-    process.send(answer, () => process.exit(0));
+    const { user, system } = process.cpuUsage(before);
+    process.send({ ...answer, generatorMicroseconds: user + system }, () => process.exit(0));
   });
 }

@@ -51,6 +51,12 @@ export function memoryOf(pid, kind = 'Rss') {
   }
 }
 
+/** What processes that share much of what they hold cost together, their children's included: a PostgreSQL server. */
+export const memoryOfFamily = (pid) =>
+  [pid, ...offspringOf(pid)].reduce((total, member) => total + (memoryOf(member, 'Pss') || 0), 0);
+
+export const offspringOf = (pid) => childrenOf(pid).flatMap((child) => [child, ...offspringOf(child)]);
+
 const LOOK_MS = 500;
 /** Looks that have to agree. */
 const STEADY_LOOKS = 5;

@@ -17,19 +17,24 @@ const READ_BYTES = 1024 * 1024;
 
 takeJob({ send, receive });
 
-/** `count` uploads of so many megabytes at once. */
-async function send({ url, token, megabytes, count }) {
+/** `count` uploads of so many megabytes, all at once or so many of them. */
+async function send({ url, token, megabytes, count, atOnce = count }) {
   const block = randomFillSync(Buffer.allocUnsafe(BLOCK_BYTES));
-  return timed(count, () => upload(url, token, megabytes * MEGABYTE, block));
+  return timed(count, atOnce, () => upload(url, token, megabytes * MEGABYTE, block));
 }
 
 async function receive({ url, token, bytes, count }) {
-  return timed(count, () => download(url, token, bytes));
+  return timed(count, count, () => download(url, token, bytes));
 }
 
-async function timed(count, transfer) {
+async function timed(count, atOnce, transfer) {
   const begin = performance.now();
-  const answers = await Promise.all(Array.from({ length: count }, transfer));
+  const answers = [];
+  let begun = 0;
+  const lane = async () => {
+    while (begun++ < count) answers.push(await transfer());
+  };
+  await Promise.all(Array.from({ length: atOnce }, lane));
   return { seconds: (performance.now() - begin) / 1000, answers };
 }
 

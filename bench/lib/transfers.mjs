@@ -13,11 +13,11 @@ export const transferSide = (name, server, path, token) => ({
   rounds: [],
 });
 
-/** `count` uploads of so many megabytes at once, which are thrown away afterwards. */
-export async function upload(stage, { server, path, token }, { megabytes, count = 1 }) {
+/** `count` uploads of so many megabytes, all at once or so many of them; they are thrown away afterwards. */
+export async function upload(stage, { server, path, token }, { megabytes, count = 1, atOnce }) {
   const url = server.url + path;
   const { answers, ...result } = await measure(server, megabytes * count, () =>
-    transfer(stage, 'send', { url, token, megabytes, count }),
+    transfer(stage, 'send', { url, token, megabytes, count, atOnce }),
   );
   for (const { id } of answers) await call(`${url}/${id}`, { method: 'DELETE', token, expect: 204 });
   return result;

@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { InjectDataSource } from '@nestjs/typeorm';
-import { DataSource } from 'typeorm';
 import { AppConfig } from '../config/app-config.js';
+import { ListReader } from '../database/replicas/list-reader.js';
 
 export interface Statistics {
   readonly users: { readonly total: number; readonly active: number; readonly newThisMonth: number };
@@ -29,12 +28,12 @@ type Sums = Record<
 @Injectable()
 export class StatisticsService {
   constructor(
-    @InjectDataSource() private readonly database: DataSource,
+    private readonly lists: ListReader,
     private readonly config: AppConfig,
   ) {}
 
   async get(): Promise<Statistics> {
-    const [sums] = await this.database.query<Sums[]>(SUMS);
+    const [sums] = await this.lists.read((source) => source.query<Sums[]>(SUMS));
     const usedBytes = Number(sums.used_bytes);
     const quotaBytes = this.config.uploads.storageQuotaBytes;
     return {

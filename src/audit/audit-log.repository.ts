@@ -3,6 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';
 import type { AuditEvent } from '../common/events/audit-event.js';
 import type { PageWindow } from '../common/http/page.js';
+import { ListReader } from '../database/replicas/list-reader.js';
 import type { AuditEntry, AuditFilter } from './audit-entry.js';
 
 const USER_AGENT_MAX = 512;
@@ -15,7 +16,10 @@ const TIME_MAX = 16 ** TIME_DIGITS - 1;
 /** Rows are added and read, never changed: the database refuses it (`migrations/…-create-audit-log`). */
 @Injectable()
 export class AuditLogRepository {
-  constructor(@InjectDataSource() private readonly database: DataSource) {}
+  constructor(
+    @InjectDataSource() private readonly database: DataSource,
+    private readonly lists: ListReader,
+  ) {}
 
   /** The id and the time are of the database's clock, and of the same moment. */
   async insert(tx: EntityManager, { action, facts }: AuditEvent): Promise<void> {
@@ -37,15 +41,8 @@ export class AuditLogRepository {
   }
 
   /** The newest first. A page is found in an index alone, however deep it lies. */
-  async list(filter: AuditFilter, { skip, limit }: PageWindow): Promise<{ entries: AuditEntry[]; total: number }> {
-    const { conditions, values } = conditionsOf(filter);
-    const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
-    const [{ ids, total }] = await this.database.query<{ ids: string[]; total: string | null }[]>(
-      `SELECT (${totalOf(filter, where)}) AS total,
-              ARRAY(SELECT id FROM audit_log ${where} ORDER BY id DESC OFFSET $${values.length + 1} LIMIT $${values.length + 2}) AS ids`,
-      [...values, skip, limit],
-    );
-    return { entries: await this.findAll(ids), total: Number(total) };
+  list(filter: AuditFilter, window: PageWindow): Promise<{ entries: AuditEntry[]; total: number }> {
+    return this.lists.read((source) => listIn(source, filter, window));
   }
 
   /** At most `count` of the entries that are older. Returns how many. */
@@ -56,15 +53,26 @@ export class AuditLogRepository {
     );
     return removed;
   }
+}
 
-  private async findAll(ids: readonly string[]): Promise<AuditEntry[]> {
-    const rows = await this.database.query<AuditRow[]>(
-      `SELECT id, created_at, actor_id, action, target_type, target_id, ip_address, user_agent, request_id, details
-       FROM audit_log WHERE id = ANY($1) ORDER BY id DESC`,
-      [ids],
-    );
-    return rows.map(toEntry);
-  }
+async function listIn(
+  source: EntityManager,
+  filter: AuditFilter,
+  { skip, limit }: PageWindow,
+): Promise<{ entries: AuditEntry[]; total: number }> {
+  const { conditions, values } = conditionsOf(filter);
+  const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : '';
+  const [{ ids, total }] = await source.query<{ ids: string[]; total: string | null }[]>(
+    `SELECT (${totalOf(filter, where)}) AS total,
+            ARRAY(SELECT id FROM audit_log ${where} ORDER BY id DESC OFFSET $${values.length + 1} LIMIT $${values.length + 2}) AS ids`,
+    [...values, skip, limit],
+  );
+  const rows = await source.query<AuditRow[]>(
+    `SELECT id, created_at, actor_id, action, target_type, target_id, ip_address, user_agent, request_id, details
+     FROM audit_log WHERE id = ANY($1) ORDER BY id DESC`,
+    [ids],
+  );
+  return { entries: rows.map(toEntry), total: Number(total) };
 }
 
 function conditionsOf({ actorId, action, targetId, from, to }: AuditFilter) {

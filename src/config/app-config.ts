@@ -26,7 +26,15 @@ export abstract class AppConfig {
   /** Processes that answer on the one port. */
   abstract readonly concurrency: number;
   abstract readonly dataDir: string;
-  abstract readonly database: { readonly url: string | null; readonly poolSize: number };
+  abstract readonly database: {
+    /** `null`: the embedded server. */
+    readonly url: string | null;
+    /** The server itself, when `url` leads through a pooler in transaction mode. */
+    readonly directUrl: string | null;
+    readonly poolSize: number;
+    readonly replicaUrls: readonly string[];
+    readonly replicaPoolSize: number;
+  };
   abstract readonly tokens: {
     readonly accessKey: KeyObject;
     readonly refreshKey: KeyObject;

@@ -51,6 +51,9 @@ function crossFieldFaults(env: Environment, source: Record<string, string | unde
       'JWT_SECRET is unset; it takes at least 32 characters when NODE_ENV=production and DATABASE_URL is set',
     );
   }
+  for (const name of ['DATABASE_DIRECT_URL', 'DATABASE_REPLICA_URLS'] as const) {
+    if (isGiven(name) && !isGiven('DATABASE_URL')) faults.push(`DATABASE_URL is unset; it is required with ${name}`);
+  }
   if (env.JWT_SECRET && isPredictable(env.JWT_SECRET)) {
     faults.push(
       'JWT_SECRET is a secret of few characters or of one text again and again; it takes a random text, as of `openssl rand -base64 48`',

@@ -39,7 +39,14 @@ function toConfig(env: Environment): AppConfig {
     },
     concurrency: required('WEB_CONCURRENCY'),
     dataDir,
-    database: { url: env.DATABASE_URL ?? null, poolSize: required('DATABASE_POOL_SIZE') },
+    database: {
+      url: env.DATABASE_URL ?? null,
+      // Platforms that have both names give the same to both where there is no pooler.
+      directUrl: env.DATABASE_DIRECT_URL === env.DATABASE_URL ? null : (env.DATABASE_DIRECT_URL ?? null),
+      poolSize: required('DATABASE_POOL_SIZE'),
+      replicaUrls: [...(env.DATABASE_REPLICA_URLS ?? [])],
+      replicaPoolSize: required('DATABASE_REPLICA_POOL_SIZE'),
+    },
     tokens: {
       accessKey: accessTokenKey(secret),
       refreshKey: deriveKey(secret, 'refresh-token'),

@@ -87,12 +87,29 @@ export const oneOf = <const T extends string>(choices: readonly T[], details: De
   );
 
 /** libpq's form for a socket, `postgres://user:password@/database?host=/folder`, has no host, which URLs do not know. */
+function readPostgresUrl(value: string): string {
+  const url = value.replace(/^(postgres(?:ql)?:\/\/[^/@]*@)\//, '$1localhost/');
+  if (!URL.canParse(url) || !/^postgres(ql)?:$/.test(new URL(url).protocol)) refuse();
+  return url;
+}
+
 export const postgresUrl = (details: Details): Variable<string> =>
-  variable('a URL like postgres://user:password@host:5432/database', details, (value) => {
-    const url = value.replace(/^(postgres(?:ql)?:\/\/[^/@]*@)\//, '$1localhost/');
-    if (!URL.canParse(url) || !/^postgres(ql)?:$/.test(new URL(url).protocol)) refuse();
-    return url;
-  });
+  variable('a URL like postgres://user:password@host:5432/database', details, readPostgresUrl);
+
+/** A password may have a comma in it: what parts two is one before the beginning of a URL. */
+export const postgresUrls = (details: Details): Variable<readonly string[]> =>
+  variable('URLs like postgres://user:password@host:5432/database, separated by commas', details, (value) =>
+    splitPostgresUrls(value).map(readOfSeveral),
+  );
+
+/** What follows a comma and begins like no URL would be a part of the name of a database. */
+function readOfSeveral(value: string): string {
+  const url = readPostgresUrl(value);
+  if (/,/.test(new URL(url).pathname)) refuse();
+  return url;
+}
+
+export const splitPostgresUrls = (value: string): string[] => value.split(/\s*,\s*(?=postgres(?:ql)?:\/\/)/);
 
 export const url = (protocols: readonly string[], details: Details): Variable<string> =>
   variable(`a URL that begins with ${protocols.map((p) => `${p}://`).join(' or ')}`, details, (value) => {

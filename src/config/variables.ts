@@ -1,6 +1,18 @@
 import { isEmail } from 'class-validator';
 import { ONE_LINE } from '../common/validation/one-line.js';
-import { boolean, concurrency, integer, limit, list, oneOf, postgresUrl, proxies, text, url } from './variable.js';
+import {
+  boolean,
+  concurrency,
+  integer,
+  limit,
+  list,
+  oneOf,
+  postgresUrl,
+  postgresUrls,
+  proxies,
+  text,
+  url,
+} from './variable.js';
 
 const BYTES_MAX = Number.MAX_SAFE_INTEGER;
 const PORT_PLACEHOLDER = 'http://localhost:PORT';
@@ -37,6 +49,22 @@ export const variables = {
     description: 'PostgreSQL (14 or later) to use instead of the embedded one',
   }),
   DATABASE_POOL_SIZE: integer({ fallback: '10', min: 2, max: 500, description: 'Database connections of one process' }),
+  DATABASE_DIRECT_URL: postgresUrl({
+    secret: true,
+    whenUnset: 'DATABASE_URL leads to the server itself',
+    description: 'The server itself, where DATABASE_URL leads through a pooler in transaction mode (PgBouncer)',
+  }),
+  DATABASE_REPLICA_URLS: postgresUrls({
+    secret: true,
+    whenUnset: 'the one database answers everything',
+    description: "Streaming replicas that answer lists and searches of everybody's, at most 5 seconds behind",
+  }),
+  DATABASE_REPLICA_POOL_SIZE: integer({
+    fallback: '10',
+    min: 1,
+    max: 500,
+    description: 'Connections of one process to each replica',
+  }),
   REDIS_URL: url(['redis', 'rediss'], {
     secret: true,
     whenUnset: 'each process counts for itself, the database carries',

@@ -6,7 +6,7 @@ import { SnakeCaseNamingStrategy } from './naming-strategy.js';
 export type Connection =
   { url: string } | { host: string; port: number; user: string; password: string; database: string };
 
-/** Injects the `Connection` of this process. */
+/** Injects the `Connection` of this process, to the server itself: whatever needs a session of its own uses this one. */
 export const CONNECTION = Symbol('Connection');
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -24,16 +24,36 @@ export function pgConfig(connection: Connection) {
 
 /**
  * A server that dies may say so in the very moment in which a connection is made, when the pool no longer listens for errors and TypeORM
- * does not yet: nobody would catch it. The query that follows fails all the same.
+ * does not yet: nobody would catch it. The query that follows fails all the same. And a server that has not answered a query in time
+ * would not answer the ROLLBACK after it either: its connection is given up, so that nobody waits twice.
  */
 class PooledClient extends pg.Client {
   constructor(config?: pg.ClientConfig) {
     super(config);
     this.on('error', () => undefined);
+    const ask = this.query.bind(this) as (...given: unknown[]) => unknown;
+    const giveUp = ({ message }: Error) => {
+      if (message === 'Query read timeout') this.connection.stream.destroy();
+    };
+    this.query = ((...given: unknown[]) => {
+      const answer = ask(...given);
+      if (answer instanceof Promise) answer.catch(giveUp);
+      return answer;
+    }) as typeof this.query;
   }
 }
 
-export function dataSourceOptions(connection: Connection, poolSize: number): DataSourceOptions {
+export interface PoolTraits {
+  /** A pooler in transaction mode is on the way, which takes no settings: they stand in its own configuration (`docs/postgresql.md`). */
+  readonly isPooler?: boolean;
+  readonly isReadOnly?: boolean;
+}
+
+export function dataSourceOptions(
+  connection: Connection,
+  poolSize: number,
+  { isPooler = false, isReadOnly = false }: PoolTraits = {},
+): DataSourceOptions {
   const { user, ...parts } = 'url' in connection ? { user: undefined, ...connection } : connection;
   return {
     type: 'postgres',
@@ -47,9 +67,12 @@ export function dataSourceOptions(connection: Connection, poolSize: number): Dat
     poolSize,
     extra: {
       Client: PooledClient,
-      statement_timeout: STATEMENT_TIMEOUT_MS,
-      idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,
+      ...(!isPooler && {
+        statement_timeout: STATEMENT_TIMEOUT_MS,
+        idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+      }),
+      ...(isReadOnly && !isPooler && { options: '-c default_transaction_read_only=on' }),
     },
   } as DataSourceOptions;
 }

@@ -1,23 +1,19 @@
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { OperatorError } from '../common/errors/operator-error.js';
 import type { AppConfig } from '../config/app-config.js';
-import { isConnectionFailure } from './database-errors.js';
 import { pgConfig, type Connection } from './connection.js';
 import { findRunningPostgres, startEmbeddedPostgres } from './embedded/embedded-postgres.js';
 import { migrate } from './migrate.js';
+import { DatabaseUnusableError, reachOutsideServer } from './outside-server.js';
 
 /** A database that is up and has the current schema. */
 export interface OpenDatabase {
+  /** To the server itself; the pool may take another way (`DatabaseModule`). */
   readonly connection: Connection;
   readonly isEmbedded: boolean;
   /** Stops the embedded server; an outside one is left alone. */
   close(): Promise<void>;
 }
-
-/** The database cannot be used; the message says what to do. */
-export class DatabaseUnusableError extends OperatorError {}
 
 interface Listener {
   log(message: string): void;
@@ -25,12 +21,9 @@ interface Listener {
   onServerExit(): void;
 }
 
-const WAIT_MS = 30_000;
-const RETRY_MS = 500;
 /** Of a process, beside its pool. */
-const OWN_CONNECTIONS = 4;
+const OWN_CONNECTIONS = 5;
 const SPARE_CONNECTIONS = 20;
-export const OLDEST_VERSION = 14;
 
 export async function openDatabase(config: AppConfig, listener: Listener): Promise<OpenDatabase> {
   const server = await reachServer(config, listener);
@@ -57,7 +50,8 @@ export async function joinDatabase(config: AppConfig, listener: Listener): Promi
 /** The database that the primary process has opened, for its workers. @throws DatabaseUnusableError */
 export function shareDatabase(config: AppConfig): OpenDatabase {
   const close = async () => {};
-  if (config.database.url) return { connection: { url: config.database.url }, isEmbedded: false, close };
+  const { url, directUrl } = config.database;
+  if (url) return { connection: { url: directUrl ?? url }, isEmbedded: false, close };
   const connection = findRunningPostgres(join(config.dataDir, 'postgres'));
   if (!connection) throw new DatabaseUnusableError('The embedded PostgreSQL of the primary process is not there');
   return { connection, isEmbedded: true, close };
@@ -77,9 +71,9 @@ async function isReachable(connection: Connection): Promise<boolean> {
 }
 
 async function reachServer(config: AppConfig, listener: Listener): Promise<OpenDatabase> {
-  if (config.database.url) {
-    const connection = { url: config.database.url };
-    await waitForServer(connection, listener);
+  const { url } = config.database;
+  if (url) {
+    const connection = await reachOutsideServer(config.database, url, (line) => listener.log(line));
     return { connection, isEmbedded: false, close: async () => {} };
   }
   const embedded = await startEmbeddedPostgres({
@@ -94,32 +88,4 @@ async function reachServer(config: AppConfig, listener: Listener): Promise<OpenD
 /** What all processes take at most, and some for commands and for the operator. */
 function connectionsMax({ concurrency, database: { poolSize } }: AppConfig): number {
   return Math.max(100, concurrency * (poolSize + OWN_CONNECTIONS) + SPARE_CONNECTIONS);
-}
-
-/** In a composition the database often starts later than we do: a refused connection is asked again for half a minute. */
-async function waitForServer(connection: Connection, listener: Listener): Promise<void> {
-  const deadline = Date.now() + WAIT_MS;
-  for (let attempt = 1; ; attempt++) {
-    const client = new pg.Client(pgConfig(connection));
-    try {
-      await client.connect();
-      const { rows } = await client.query<{ version: number }>(
-        `SELECT current_setting('server_version_num')::int / 10000 AS version`,
-      );
-      if (rows[0].version >= OLDEST_VERSION) return;
-      throw new DatabaseUnusableError(
-        `DATABASE_URL leads to PostgreSQL ${rows[0].version}; it takes ${OLDEST_VERSION} or later`,
-      );
-    } catch (error) {
-      if (error instanceof DatabaseUnusableError) throw error;
-      const reason = error instanceof Error ? error.message || (error as NodeJS.ErrnoException).code : String(error);
-      if (!isConnectionFailure(error) || Date.now() > deadline) {
-        throw new DatabaseUnusableError(`DATABASE_URL leads to no usable database: ${reason}`, { cause: error });
-      }
-      if (attempt === 1) listener.log(`Waiting for the database: ${reason}`);
-      await delay(RETRY_MS);
-    } finally {
-      await client.end().catch(() => {});
-    }
-  }
 }

@@ -16,12 +16,13 @@ const ANSWER_TIMEOUT_MS = 5_000;
 
 /**
  * Named prepared statements for the queries that every request makes: planned once a connection, without TypeORM's hydration, and
- * pipelined, so that requests that come at the same time share the system calls (`docs/adr/0004`). Short reads only: an answer waits for
+ * pipelined and gathered, so that requests that come at the same time share the system calls (`docs/adr/0004`). Short reads only: an answer waits for
  * those before it. Everything else goes through repositories.
  */
 @Injectable()
 export class PreparedStatements implements OnApplicationShutdown {
   private readonly lanes: (Promise<pg.Client> | null)[] = Array.from({ length: LANES }, () => null);
+  private readonly gathering = new WeakSet<pg.Client>();
   private turn = 0;
 
   constructor(@Inject(CONNECTION) private readonly connection: Connection) {}
@@ -42,8 +43,21 @@ export class PreparedStatements implements OnApplicationShutdown {
   ): Promise<Row | null> {
     this.turn = (this.turn + 1) % LANES;
     const client = await (this.lanes[this.turn] ??= this.open(this.turn));
+    this.gather(client);
     const { rows } = await client.query<Row>({ name: statement.name, text: statement.text, values });
     return rows[0] ?? null;
+  }
+
+  /** What is asked in one turn of the event loop leaves in one packet, which is one system call here and one for the server. */
+  private gather(client: pg.Client): void {
+    if (this.gathering.has(client)) return;
+    this.gathering.add(client);
+    const { stream } = client.connection;
+    stream.cork();
+    setImmediate(() => {
+      this.gathering.delete(client);
+      stream.uncork();
+    });
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { withTimeout } from '../common/limits/with-timeout.js';
 import { StorageService } from '../uploads/storage/storage.service.js';
+import { PoolerProbe } from '../database/pooler-probe.js';
 import { type PreparedStatement, PreparedStatements } from '../database/prepared-statements.js';
 
 export type Condition = 'healthy' | 'unhealthy';
@@ -20,6 +21,7 @@ export class HealthService {
 
   constructor(
     private readonly statements: PreparedStatements,
+    private readonly pooler: PoolerProbe,
     private readonly files: StorageService,
   ) {}
 
@@ -47,7 +49,7 @@ export class HealthService {
 
   private async probeDatabase(): Promise<Condition> {
     try {
-      await withTimeout(this.statements.first(PROBE, []), PROBE_TIMEOUT_MS);
+      await withTimeout(Promise.all([this.statements.first(PROBE, []), this.pooler.check()]), PROBE_TIMEOUT_MS);
       return 'healthy';
     } catch (error) {
       this.logger.warn(`The database is unhealthy: ${error instanceof Error ? error.message : String(error)}`);

@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { In, Repository } from 'typeorm';
+import { type EntityManager, In, Repository } from 'typeorm';
 import type { PageWindow } from '../common/http/page.js';
+import { ListReader } from '../database/replicas/list-reader.js';
 import { type FilesFilter, matching, ofType, orderBy, SORT_KEYS, typeValue } from './files-list.repository.js';
 import { StoredFile } from './stored-file.entity.js';
 
@@ -16,9 +17,20 @@ interface PageOfIds {
  */
 @Injectable()
 export class FilesAdminRepository {
-  constructor(@InjectRepository(StoredFile) private readonly rows: Repository<StoredFile>) {}
+  constructor(
+    @InjectRepository(StoredFile) private readonly rows: Repository<StoredFile>,
+    private readonly lists: ListReader,
+  ) {}
 
-  async list(filter: FilesFilter, window: PageWindow): Promise<{ files: StoredFile[]; total: number }> {
+  within(source: EntityManager): FilesAdminRepository {
+    return new FilesAdminRepository(source.getRepository(StoredFile), this.lists);
+  }
+
+  list(filter: FilesFilter, window: PageWindow): Promise<{ files: StoredFile[]; total: number }> {
+    return this.lists.read((source) => this.within(source).listHere(filter, window));
+  }
+
+  private async listHere(filter: FilesFilter, window: PageWindow): Promise<{ files: StoredFile[]; total: number }> {
     const { ids, total } = await this.page(filter, window);
     const found = await this.rows.findBy({ id: In(ids) });
     const byId = new Map(found.map((file) => [file.id, file]));

@@ -4,6 +4,7 @@ import { type EntityManager, Repository, type SelectQueryBuilder } from 'typeorm
 import type { Account } from '../common/auth/principal.js';
 import { ROLES, type Role } from '../common/auth/role.js';
 import type { PageWindow } from '../common/http/page.js';
+import { ListReader } from '../database/replicas/list-reader.js';
 import { userSearch } from './user-search.js';
 import { User } from './user.entity.js';
 
@@ -37,10 +38,13 @@ const SORT_KEYS = {
 /** What administrators ask and change. Each list is a walk along indexes that have its order (`migrations/…-index-admin-lists`). */
 @Injectable()
 export class UsersAdminRepository {
-  constructor(@InjectRepository(User) private readonly rows: Repository<User>) {}
+  constructor(
+    @InjectRepository(User) private readonly rows: Repository<User>,
+    private readonly lists: ListReader,
+  ) {}
 
   within(tx: EntityManager): UsersAdminRepository {
-    return new UsersAdminRepository(tx.getRepository(User));
+    return new UsersAdminRepository(tx.getRepository(User), this.lists);
   }
 
   async find(id: string): Promise<ManagedAccount | null> {
@@ -64,7 +68,11 @@ export class UsersAdminRepository {
     return { ...account, updatedAt: row.updated_at };
   }
 
-  async list(filter: UsersFilter, window: PageWindow): Promise<{ users: ManagedAccount[]; total: number }> {
+  list(filter: UsersFilter, window: PageWindow): Promise<{ users: ManagedAccount[]; total: number }> {
+    return this.lists.read((source) => this.within(source).listHere(filter, window));
+  }
+
+  private async listHere(filter: UsersFilter, window: PageWindow): Promise<{ users: ManagedAccount[]; total: number }> {
     const { ids, total } =
       filter.search === null
         ? await this.pageOfAll(filter, window)

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, In, Repository, type SelectQueryBuilder } from 'typeorm';
 import { isDeadlock, violatedConstraint } from '../database/database-errors.js';
+import { ListReader } from '../database/replicas/list-reader.js';
 import type { PageWindow } from '../common/http/page.js';
 import { userSearch } from './user-search.js';
 import { User } from './user.entity.js';
@@ -23,10 +24,13 @@ const ADMINS_LOCK = 7_238_145_002;
 
 @Injectable()
 export class UsersRepository {
-  constructor(@InjectRepository(User) private readonly rows: Repository<User>) {}
+  constructor(
+    @InjectRepository(User) private readonly rows: Repository<User>,
+    private readonly lists: ListReader,
+  ) {}
 
   within(tx: EntityManager): UsersRepository {
-    return new UsersRepository(tx.getRepository(User));
+    return new UsersRepository(tx.getRepository(User), this.lists);
   }
 
   transaction<T>(work: (users: UsersRepository, tx: EntityManager) => Promise<T>): Promise<T> {
@@ -132,7 +136,11 @@ export class UsersRepository {
   }
 
   /** Users in the order in which they came. */
-  async list(
+  list(scope: DirectoryScope, search: string | null, window: PageWindow): Promise<{ users: User[]; total: number }> {
+    return this.lists.read((source) => this.within(source).listHere(scope, search, window));
+  }
+
+  private async listHere(
     scope: DirectoryScope,
     search: string | null,
     window: PageWindow,

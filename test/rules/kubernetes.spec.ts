@@ -223,7 +223,7 @@ describe('docs/kubernetes.md', () => {
   it('counts the connections of the database', () => {
     const { maxReplicas } = one<{ spec: { maxReplicas: number } }>('HorizontalPodAutoscaler').spec;
     const pods = maxReplicas + 1;
-    const each = Number(settings.DATABASE_POOL_SIZE) + 4;
+    const each = Number(settings.DATABASE_POOL_SIZE) + 5;
     expect(page).toContain(`${pods} × ${each} = ${pods * each}`);
   });
 

@@ -1,7 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { migrations } from '../../../migrations/index.js';
 import { MIGRATIONS_TABLE } from '../../database/migrate.js';
-import { OLDEST_VERSION } from '../../database/open-database.js';
+import { OLDEST_VERSION } from '../../database/outside-server.js';
 import type { AppConfig } from '../../config/app-config.js';
 import { type Finding, ok, problem, reasonOf, skipped, warning } from './check.js';
 import type { DatabaseLook } from './database-look.js';

@@ -20,13 +20,14 @@ export type DatabaseLook =
   | { readonly kind: 'away'; readonly place: string; readonly error: unknown };
 
 export async function lookAtDatabase(config: AppConfig): Promise<DatabaseLook> {
-  if (config.database.url) {
-    const place = placeOf(config.database.url);
+  const url = config.database.directUrl ?? config.database.url;
+  if (url !== null) {
+    const place = placeOf(url);
     try {
-      const database = await connect({ url: config.database.url });
+      const database = await connect({ url });
       return { kind: 'reached', database, place, close: () => database.destroy() };
     } catch (error) {
-      return { kind: 'away', place, error: isClearUrl(config.database.url) ? error : new Error(UNCLEAR_URL) };
+      return { kind: 'away', place, error: isClearUrl(url) ? error : new Error(UNCLEAR_URL) };
     }
   }
   const directory = join(config.dataDir, 'postgres');

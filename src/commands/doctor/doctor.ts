@@ -3,7 +3,7 @@ import { readDotenvFile } from '../../config/load-config.js';
 import { VERSION } from '../../version.js';
 import { UsageError } from '../usage-error.js';
 import { type Check, reasonOf, type Result, runChecks } from './check.js';
-import { checkAdmins, checkClock, checkDatabase, checkMigrations } from './database-checks.js';
+import { checkAdmins, checkClock, checkMigrations } from './database-checks.js';
 import { type DatabaseLook, lookAtDatabase } from './database-look.js';
 import { checkProxy, sampleFrom, type SampleRequest } from './proxy-checks.js';
 import { redactor } from './redaction.js';
@@ -12,6 +12,7 @@ import { checkMail, checkMailQueue, checkRedis } from './service-checks.js';
 import { readSettings, type Settings } from './settings.js';
 import { checkConfiguration, checkMachine, checkProduction, checkSecrets, isProduction } from './setting-checks.js';
 import { checkDisk, checkStorage } from './storage-checks.js';
+import { checkDatabaseAndWays } from './way-checks.js';
 
 export interface DoctorOptions {
   json?: boolean;
@@ -19,6 +20,8 @@ export interface DoctorOptions {
   forwardedFor?: string;
 }
 
+/** Without these it would be another database that is looked at. */
+const DATABASE_VARIABLES = ['DATABASE_URL', 'DATABASE_DIRECT_URL', 'DATA_DIR'] as const;
 /** An embedded database may have to recover from a crash first. */
 const DATABASE_TIMEOUT_MS = 60_000;
 const CLOSE_TIMEOUT_MS = 20_000;
@@ -64,7 +67,7 @@ async function examine(settings: Settings, sample: SampleRequest | null): Promis
 
 /** All that has to do with the database looks at the same one. */
 async function reach({ config, faulty }: Settings): Promise<DatabaseLook> {
-  if (faulty.has('DATABASE_URL') || faulty.has('DATA_DIR')) return { kind: 'none yet', place: 'database' };
+  if (DATABASE_VARIABLES.some((name) => faulty.has(name))) return { kind: 'none yet', place: 'database' };
   try {
     return await withTimeout(lookAtDatabase(config), DATABASE_TIMEOUT_MS);
   } catch (error) {
@@ -74,12 +77,12 @@ async function reach({ config, faulty }: Settings): Promise<DatabaseLook> {
 
 function checksOf(settings: Settings, look: DatabaseLook, sample: SampleRequest | null): Check[] {
   const { config, source } = settings;
-  const database = ['DATABASE_URL', 'DATA_DIR'] as const;
+  const database = DATABASE_VARIABLES;
   return [
     { name: 'configuration', run: () => checkConfiguration(settings) },
     { name: 'machine', run: () => checkMachine() },
     { name: 'disk', variables: ['DATA_DIR'], run: () => checkDisk(config) },
-    { name: 'database', variables: database, run: () => checkDatabase(look, config) },
+    { name: 'database', variables: database, run: () => checkDatabaseAndWays(look, config) },
     { name: 'migrations', variables: database, run: () => checkMigrations(look) },
     { name: 'clock', variables: database, run: () => checkClock(look) },
     {

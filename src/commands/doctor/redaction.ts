@@ -1,3 +1,4 @@
+import { splitPostgresUrls } from '../../config/variable.js';
 import { variables, type VariableName } from '../../config/variables.js';
 import type { Source } from './settings.js';
 
@@ -8,7 +9,7 @@ const LENGTH_MIN = 4;
 export function redactor(source: Source): (text: string) => string {
   const secrets = (Object.keys(variables) as VariableName[])
     .filter((name) => variables[name].isSecret)
-    .flatMap((name) => partsOf(source[name]?.trim() ?? ''))
+    .flatMap((name) => splitPostgresUrls(source[name]?.trim() ?? '').flatMap(partsOf))
     .filter(({ length }) => length >= LENGTH_MIN)
     // A secret may be a part of another.
     .sort((one, other) => other.length - one.length);

@@ -25,6 +25,8 @@ const LOOKED_AT: readonly VariableName[] = [
     'DATA_DIR',
     'DATABASE_URL',
     'DATABASE_POOL_SIZE',
+    'DATABASE_DIRECT_URL',
+    'DATABASE_REPLICA_URLS',
     'REDIS_URL',
     'PUBLIC_URL',
     'TRUST_PROXY',

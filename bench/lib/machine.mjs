@@ -1,0 +1,37 @@
+import { spawnSync } from 'node:child_process';
+import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
+
+let postgres = null;
+
+/** Whoever starts a database server says what it is. */
+export const noteDatabase = (version) => void (postgres = version);
+
+const loadAtStart = loadavg()[0];
+
+/** Where a figure comes from. */
+export const machine = () => ({
+  cores: availableParallelism(),
+  model: cpus()[0]?.model.trim() ?? 'unknown',
+  memoryGigabytes: Math.round(totalmem() / 2 ** 30),
+  node: process.versions.node,
+  postgres,
+  commit: commit(),
+  loadAtStart,
+});
+
+export function describeMachine() {
+  const { cores, model, memoryGigabytes, node } = machine();
+  return [
+    `${new Date().toISOString()} · ${cores} cores (${model}) · ${memoryGigabytes} GB · Node ${node}`,
+    `Server, database and load generator share the cores. Load average at the start: ${loadAtStart.toFixed(2)}`,
+  ].join('\n');
+}
+
+/** With a `+` where sources have been changed since; `null` outside a repository. */
+function commit() {
+  const git = (...args) => spawnSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8' });
+  const { status, stdout } = git('rev-parse', '--short', 'HEAD');
+  if (status !== 0) return null;
+  const { status: isChanged } = git('diff', '--quiet', 'HEAD', '--', ':/src', ':/migrations');
+  return stdout.trim() + (isChanged ? '+' : '');
+}

@@ -1,0 +1,58 @@
+import { print, printTable, readResult, resultNames, writeResult } from './report.mjs';
+
+const SUMMARY = 'summary';
+
+/** What an aim is held against, and how it is written. */
+export const atLeast = (of, value) => ({ of, sign: '≥', value });
+export const atMost = (of, value) => ({ of, sign: '≤', value });
+
+/**
+ * One line of the table at the end of a run.
+ *
+ * @param facts `ours` and `beside` in `unit`; `by`: whose `beside` is; `ratio`, as the case defines it
+ * @param aims of `ours` or `ratio`
+ */
+export function row(what, facts, ...aims) {
+  const hasMissed = aims.some(({ of, sign, value }) => (sign === '≥' ? !(facts[of] >= value) : !(facts[of] <= value)));
+  return { what, ...facts, aims, isMet: aims.length > 0 ? !hasMissed : null };
+}
+
+/** Three digits that say something. */
+export function brief(value) {
+  if (!Number.isFinite(value)) return '–';
+  if (value === 0) return '0';
+  const size = Math.abs(value);
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+}
+
+const describeAim = ({ unit }, { of, sign, value }) =>
+  of === 'ratio' ? `${sign} ${value}` : `${sign} ${value.toLocaleString('en')} ${unit}`.trimEnd();
+
+const describeBeside = ({ beside, by }) => (by ? `${brief(beside)} (${by})` : '');
+
+export function printSummary(rows) {
+  if (rows.length === 0) return;
+  print('\n## Summary\n');
+  printTable(
+    ['', 'Gatehouse', 'beside it', 'ratio', 'aim', 'met'],
+    rows.map((one) => [
+      one.what,
+      `${brief(one.ours)} ${one.unit}`.trimEnd(),
+      describeBeside(one),
+      one.ratio === undefined ? '' : brief(one.ratio),
+      one.aims.map((aim) => describeAim(one, aim)).join(', '),
+      one.isMet === null ? '' : one.isMet ? 'yes' : 'no',
+    ]),
+  );
+}
+
+/** The last rows of every case that has run here, each with its date: a run of some cases leaves those of the others. */
+export function writeSummary() {
+  const results = resultNames()
+    .filter((name) => name !== SUMMARY)
+    .map((name) => ({ name, ...readResult(name) }));
+  const rows = results.flatMap(({ name, at, settings, summary = [] }) =>
+    summary.map((one) => ({ case: name, at, rounds: settings.rounds, ...one })),
+  );
+  return writeResult(SUMMARY, { rows });
+}
