@@ -33,7 +33,7 @@ export async function createApp(
       abortOnError: false,
     },
   );
-  app.useWebSocketAdapter(new SocketServerAdapter(app, config));
+  app.useWebSocketAdapter(await SocketServerAdapter.create(app, config));
   configureApp(app, logger);
   await app.init();
   await app.getHttpAdapter().getInstance().ready();

@@ -6,7 +6,7 @@ import type { AppConfig } from './config/app-config.js';
 import { openDatabase, shareDatabase } from './database/open-database.js';
 import { MailSender } from './mail/mail-sender.js';
 import { announceAdmin, announceStart } from './server/announcements.js';
-import { listen } from './server/http-server.js';
+import { drainConnections, listen } from './server/http-server.js';
 import { createLogger, PinoLogger } from './server/logging/pino-logger.js';
 import { Shutdown } from './server/shutdown.js';
 import { Reconciler } from './uploads/upkeep/reconciler.js';
@@ -30,6 +30,7 @@ export async function serve(config: AppConfig): Promise<void> {
   shutdown.onClose(() => app.close());
   await app.get(FirstAdminService).ensure(announceAdmin);
   await listen(app, config);
+  shutdown.onClose(() => drainConnections(app));
   app.get(Reconciler).start();
   app.get(NodeService).start();
   app.get(MailSender).start();

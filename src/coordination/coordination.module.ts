@@ -2,12 +2,16 @@ import { Global, Inject, Module, type OnApplicationShutdown } from '@nestjs/comm
 import { HitCounters } from '../common/limits/hit-counters.js';
 import { AppConfig } from '../config/app-config.js';
 import { LocalHitCounters } from './local-hit-counters.js';
-import { PrimaryCountingPlace } from './primary-counting-place.js';
-import { RedisCountingPlace } from './redis-counting-place.js';
 import { SharedHitCounters, type SharedPlace } from './shared-hit-counters.js';
 import { thisWorker } from './worker.js';
 
 const PLACE = Symbol('where limits are counted together; null: nowhere');
+
+/** The libraries are loaded where they are used: a tenth of a start would be spent on Redis' alone. */
+async function openPlace(redisUrl: string | null): Promise<SharedPlace | null> {
+  if (redisUrl !== null) return new (await import('./redis-counting-place.js')).RedisCountingPlace(redisUrl);
+  return thisWorker() ? new (await import('./primary-counting-place.js')).PrimaryCountingPlace() : null;
+}
 
 /** What the processes of one installation have in common beside the database. */
 @Global()
@@ -16,10 +20,7 @@ const PLACE = Symbol('where limits are counted together; null: nowhere');
     {
       provide: PLACE,
       inject: [AppConfig],
-      useFactory: ({ redisUrl }: AppConfig): SharedPlace | null => {
-        if (redisUrl !== null) return new RedisCountingPlace(redisUrl);
-        return thisWorker() ? new PrimaryCountingPlace() : null;
-      },
+      useFactory: ({ redisUrl }: AppConfig) => openPlace(redisUrl),
     },
     {
       provide: HitCounters,

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { type RateLimiterAbstract, RateLimiterRedis } from 'rate-limiter-flexible';
 import { createClient } from 'redis';
-import { reconnectDelay } from './redis-options.js';
+import { redisOptions } from './redis-options.js';
 import type { SharedPlace } from './shared-hit-counters.js';
 
 const PREFIX = 'gatehouse:limit';
@@ -11,6 +11,8 @@ const WAITING_MAX = 10_000;
 
 /** Redis, on a connection of its own: nothing that is slow for other reasons goes before. */
 export class RedisCountingPlace implements SharedPlace {
+  /** Another machine may be away: nobody waits long to find out. */
+  readonly answerWithinMs = 50;
   private readonly logger = new Logger('RateLimits');
   private readonly client;
   private warnedAt = -Infinity;
@@ -19,11 +21,10 @@ export class RedisCountingPlace implements SharedPlace {
 
   constructor(url: string) {
     this.client = createClient({
-      url,
+      ...redisOptions(url),
       // What cannot be asked now is counted here, and not asked later.
       disableOfflineQueue: true,
       commandsQueueMaxLength: WAITING_MAX,
-      socket: { reconnectStrategy: reconnectDelay },
     });
     this.client.on('error', (error: unknown) => this.failed(error));
     this.client.on('ready', () => this.answered());
@@ -56,14 +57,14 @@ export class RedisCountingPlace implements SharedPlace {
     this.logger.warn(`Redis does not answer, limits are counted by each process for itself${reason}`);
   }
 
+  answered(): void {
+    if (!this.isAway) return;
+    this.isAway = false;
+    this.logger.log('Redis answers, limits are counted together');
+  }
+
   close(): void {
     this.isClosed = true;
     if (this.client.isOpen) this.client.destroy();
-  }
-
-  private answered(): void {
-    if (this.isAway) this.logger.log('Redis answers, limits are counted together');
-    this.isAway = false;
-    this.warnedAt = -Infinity;
   }
 }

@@ -2,11 +2,8 @@ import { createHash } from 'node:crypto';
 import type { RateLimiterAbstract, RateLimiterRes } from 'rate-limiter-flexible';
 import type { WindowState } from '../common/limits/fixed-window.js';
 import { type HitCounter, HitCounters } from '../common/limits/hit-counters.js';
-import { withTimeout } from '../common/limits/with-timeout.js';
 import { LocalHitCounters } from './local-hit-counters.js';
 
-/** What a request waits for the place where all count together. */
-const ANSWER_WITHIN_MS = 50;
 /** So long after a failure nobody is made to wait for the next one. */
 const PAUSE_MS = 1_000;
 
@@ -14,19 +11,25 @@ const PAUSE_MS = 1_000;
 export interface SharedPlace {
   /** @param seconds how long a window is */
   limiter(name: string, seconds: number): RateLimiterAbstract;
+  /** What a request waits for it at most. */
+  readonly answerWithinMs: number;
   readonly isReady: boolean;
   /** Told each failure. */
   failed(error: unknown): void;
+  /** Told each answer that came in time. */
+  answered?(): void;
   close(): void;
 }
 
 /**
- * Counts where all processes of the installation count. While that place does not answer within 50 ms, each process counts for itself,
+ * Counts where all processes of the installation count. While that place does not answer in its time, each process counts for itself,
  * from zero on: then a limit holds for each process, and nothing fails.
  */
 export class SharedHitCounters extends HitCounters {
   private readonly local = new LocalHitCounters();
   private pauseUntil = 0;
+  /** Asked, given up, and still without an answer: as long as there are any, nothing more is asked. */
+  private overdue = 0;
 
   constructor(private readonly place: SharedPlace) {
     super();
@@ -68,18 +71,42 @@ export class SharedHitCounters extends HitCounters {
 
   /** Whether the next hit is counted with those of all others. */
   get isShared(): boolean {
-    return this.place.isReady && Date.now() >= this.pauseUntil;
+    return this.overdue === 0 && this.place.isReady && Date.now() >= this.pauseUntil;
   }
 
   private async ask<T>(ask: () => Promise<T>, fallBack: () => Promise<T>): Promise<T> {
     if (!this.isShared) return fallBack();
+    const answer = ask();
     try {
-      return await withTimeout(ask(), ANSWER_WITHIN_MS);
+      const value = await within(this.place.answerWithinMs, answer);
+      this.place.answered?.();
+      return value;
     } catch (error) {
       this.pauseUntil = Date.now() + PAUSE_MS;
+      this.overdue++;
+      const settle = () => this.overdue--;
+      answer.then(settle, settle);
       this.place.failed(error);
       return fallBack();
     }
+  }
+}
+
+/**
+ * Rejects when the time is up, which passes in two halves: a process that was busy for all of it has the answer perhaps, and gets to look
+ * before it says that there is none.
+ */
+async function within<T>(milliseconds: number, answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeUp = new Promise<never>((_, reject) => {
+    const giveUp = () => reject(new Error(`no answer within ${milliseconds} ms`));
+    const half = (next: () => void) => (timer = setTimeout(next, milliseconds / 2).unref());
+    half(() => half(() => setImmediate(giveUp)));
+  });
+  try {
+    return await Promise.race([answer, timeUp]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -5,6 +5,7 @@ import { errorBody } from '../common/errors/error-body.js';
 import { STATUS_OF } from '../common/errors/status.js';
 import type { AppConfig } from '../config/app-config.js';
 import { trustRule } from '../config/trusted-proxies.js';
+import { ConnectionDrain } from './connection-drain.js';
 import { toAppError } from './errors/to-app-error.js';
 import { newRequestId, requestIdMaker } from './request-id.js';
 import { rewriteUrl } from './rewrite-url.js';
@@ -20,9 +21,12 @@ const HEADERS_TIMEOUT_MS = 15_000;
 const TIMEOUT_CHECK_MS = 1_000;
 const KEEP_ALIVE_MS = 72_000;
 
+const drains = new WeakMap<object, ConnectionDrain>();
+
 /** The Fastify server that Nest runs on. */
 export function createHttpAdapter({ http }: Pick<AppConfig, 'http'>): FastifyAdapter {
-  return new FastifyAdapter({
+  const drain = new ConnectionDrain();
+  const adapter = new FastifyAdapter({
     logger: false,
     trustProxy: trustRule(http.trustedProxies),
     bodyLimit: BODY_BYTES_MAX,
@@ -32,6 +36,7 @@ export function createHttpAdapter({ http }: Pick<AppConfig, 'http'>): FastifyAda
     http: {
       headersTimeout: Math.min(HEADERS_TIMEOUT_MS, http.requestTimeoutSeconds * 1000),
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+      ServerResponse: drain.Response,
     },
     return503OnClosing: false,
     forceCloseConnections: 'idle',
@@ -41,6 +46,14 @@ export function createHttpAdapter({ http }: Pick<AppConfig, 'http'>): FastifyAda
     clientErrorHandler: answerUnparsable,
     skipMiddie: true,
   });
+  drain.watch(adapter.getInstance().server);
+  drains.set(adapter, drain);
+  return adapter;
+}
+
+/** No new connections, and those that there are end with their next answer, or with a pause. What is in flight is left to `close()`. */
+export async function drainConnections(app: NestFastifyApplication): Promise<void> {
+  await drains.get(app.getHttpAdapter())?.begin();
 }
 
 /** By Fastify's own listen(): Nest's would log a port in use as an error of the program, beside the line for the operator. */

@@ -31,12 +31,12 @@ export class WorkerPool {
     });
   }
 
-  /** Resolves when all of them take requests. */
+  /** Resolves when all of them take requests. The first one is alone at first: what is wrong with all of them is said once. */
   async start(): Promise<{ port: number }> {
-    const ports = await Promise.all(Array.from({ length: this.settings.size }, () => this.add()));
-    const port = ports.find((given) => given !== null);
-    // Those that are missing have said why, and `exited()` has acted on it.
-    if (port === undefined || port === null) return new Promise(() => undefined);
+    const port = await this.add();
+    // It has said why, and `exited()` has acted on it.
+    if (port === null) return new Promise(() => undefined);
+    await Promise.all(Array.from({ length: this.settings.size - 1 }, () => this.add()));
     return { port };
   }
 
@@ -100,7 +100,7 @@ export class WorkerPool {
     const hasListened = this.listening.delete(worker);
     if (!this.members.delete(worker) || this.isStopping) return;
     const { log, onHopeless } = this.settings;
-    if (!hasListened && this.listening.size === 0) return onHopeless();
+    if (!hasListened && this.members.size === 0) return onHopeless();
     log.error(`A worker has ended (${reason ?? `exit code ${code}`})${hasListened ? ', starting another one' : ''}`);
     // One that a reload has just tried is not tried again; others are, with growing pauses when they do not come up.
     if (!hasListened && this.reloading) return;

@@ -133,7 +133,7 @@ describe('the Socket.IO server', () => {
     const app = await NestFactory.create<NestFastifyApplication>(TestModule, createHttpAdapter(config), {
       logger: false,
     });
-    app.useWebSocketAdapter(new SocketServerAdapter(app, config));
+    app.useWebSocketAdapter(await SocketServerAdapter.create(app, config));
     await app.listen(port, '127.0.0.1');
     apps.push(app);
     return (app.getHttpServer().address() as AddressInfo).port;

@@ -311,7 +311,7 @@ Reflect.defineMetadata('design:paramtypes', [VolatileBus], TestGateway);
     const app = await NestFactory.create<NestFastifyApplication>(TestModule, createHttpAdapter(config), {
       logger: false,
     });
-    app.useWebSocketAdapter(new SocketServerAdapter(app, config));
+    app.useWebSocketAdapter(await SocketServerAdapter.create(app, config));
     await app.listen(0, '127.0.0.1');
     const { port } = app.getHttpServer().address() as AddressInfo;
     const { namespace } = app.get(TestGateway);

@@ -141,7 +141,7 @@ export class AccessChanges {
       const roles = await this.sessions.rolesOf(some.map(({ claims }) => claims.sid));
       for (const connection of some) {
         const role = roles.get(connection.claims.sid);
-        if (role === undefined) connection.end('logged_out');
+        if (role === undefined) connection.end(connection.principal.apiKey ? 'api_key_revoked' : 'logged_out');
         else if (role !== connection.principal.role) connection.end('role_changed');
       }
     }

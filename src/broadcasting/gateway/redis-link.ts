@@ -2,11 +2,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { createAdapter } from '@socket.io/redis-streams-adapter';
 import { createClient } from 'redis';
-import { reconnectDelay } from '../../coordination/redis-options.js';
+import { redisOptions } from '../../coordination/redis-options.js';
 import { Outage } from '../../common/logging/outage.js';
 
 const NAME = 'gatehouse.io';
-const RETRY_MS = 2_000;
+const RETRY_MS = 1_000;
+/** Shorter than the silence after which a connection is given up. */
+const READ_BLOCK_MS = 1_000;
+/** A Redis that has not taken a message after so long is sent no others until it has. */
+const TAKEN_WITHIN_MS = 2_000;
 /** What waits for Redis to take it; anything more is dropped. */
 const WAITING_MAX = 10_000;
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
@@ -15,12 +19,9 @@ const never = new Promise<never>(() => undefined);
 
 const connectionTo = (url: string) =>
   createClient({
-    url,
+    ...redisOptions(url),
     // The answers that the adapter expects.
     RESP: 2,
-    socket: {
-      reconnectStrategy: reconnectDelay,
-    },
   });
 
 type Client = ReturnType<typeof connectionTo>;
@@ -43,6 +44,8 @@ export class RedisLink {
   private readonly clients: Client[] = [];
   private waiting = 0;
   private waitingBytes = 0;
+  /** When Redis last took a message, or began to have one before it. */
+  private progressAt = 0;
   private isClosed = false;
 
   constructor(url: string) {
@@ -60,7 +63,7 @@ export class RedisLink {
   /** What a Socket.IO server takes as its adapter. Connects, now or later. */
   adapter(): ReturnType<typeof createAdapter> {
     void this.persist(() => this.client.connect());
-    return createAdapter(this.client, { streamName: NAME, channelPrefix: NAME });
+    return createAdapter(this.client, { streamName: NAME, channelPrefix: NAME, blockTimeInMs: READ_BLOCK_MS });
   }
 
   close(): void {
@@ -71,6 +74,8 @@ export class RedisLink {
   /** Not kept for a Redis that is away: what is not durable is of no use afterwards. */
   private async publish(send: () => Promise<unknown>, bytes: number): Promise<void> {
     if (!this.client.isReady) return;
+    if (this.waiting === 0) this.progressAt = performance.now();
+    else if (performance.now() - this.progressAt > TAKEN_WITHIN_MS) return this.congestion.begin();
     if (this.waiting >= WAITING_MAX || this.waitingBytes + bytes > WAITING_BYTES_MAX) return this.congestion.begin();
     this.waiting++;
     this.waitingBytes += bytes;
@@ -79,6 +84,7 @@ export class RedisLink {
     } catch (error) {
       this.logger.debug(`A message to other nodes is lost: ${(error as Error).message}`);
     } finally {
+      this.progressAt = performance.now();
       this.waiting--;
       this.waitingBytes -= bytes;
       if (this.waiting === 0) this.congestion.end();

@@ -12,11 +12,11 @@ import { withTimeout } from '../../common/limits/with-timeout.js';
 import type { AppConfig } from '../../config/app-config.js';
 import { thisWorker } from '../../coordination/worker.js';
 import { HandshakeQueue } from './handshake-queue.js';
-import { RedisLink } from './redis-link.js';
+import type { RedisLink } from './redis-link.js';
 import { RequestGuard } from './request-guard.js';
 import { WorkerRelay } from './worker-relay.js';
 
-type Config = Pick<AppConfig, 'http' | 'broadcasting' | 'redisUrl'>;
+type Config = Pick<AppConfig, 'http' | 'broadcasting'>;
 type EngineSocket = Socket['conn'];
 type Ack = (response: unknown) => void;
 
@@ -46,17 +46,22 @@ function limitConnects(connection: EngineSocket): void {
 /** Socket.IO as this program runs it, on the HTTP server of the application. */
 export class SocketServerAdapter extends IoAdapter {
   private readonly upgraded = new Set<Connection>();
-  private readonly redis: RedisLink | null;
   private guard: RequestGuard | null = null;
   private relay: WorkerRelay | null = null;
 
-  constructor(
+  private constructor(
     app: INestApplicationContext,
     private readonly config: Config,
+    private readonly redis: RedisLink | null,
   ) {
     super(app);
+  }
+
+  /** Loads what speaks to Redis only where there is one. */
+  static async create(app: INestApplicationContext, config: Config & Pick<AppConfig, 'redisUrl'>) {
     const { redisUrl } = config;
-    this.redis = redisUrl === null ? null : new RedisLink(redisUrl);
+    const redis = redisUrl === null ? null : new (await import('./redis-link.js')).RedisLink(redisUrl);
+    return new SocketServerAdapter(app, config, redis);
   }
 
   override createIOServer(port: number, options?: ServerOptions): Server {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -103,8 +104,10 @@ export class LocalStorage extends BlobStorage {
 
   async writeIdentity(id: string): Promise<void> {
     const path = join(this.directory, IDENTITY);
-    await writeFile(`${path}.new`, `${id}\n`, { mode: FILE_MODE, flush: true });
-    await rename(`${path}.new`, path);
+    // Several processes may start on one folder at the same time, and all of them write the same.
+    const unfinished = `${path}.${randomUUID()}.new`;
+    await writeFile(unfinished, `${id}\n`, { mode: FILE_MODE, flush: true });
+    await rename(unfinished, path);
     await syncDirectory(this.directory);
   }
 

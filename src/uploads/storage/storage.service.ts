@@ -6,7 +6,7 @@ import { withTimeout } from '../../common/limits/with-timeout.js';
 import { BlobStorage, StorageUnusableError } from './blob-storage.js';
 
 const PROBE_TIMEOUT_MS = 2_000;
-const PROBE_REUSE_MS = 5_000;
+const PROBE_REUSE_MS = 2_000;
 
 /**
  * Opens the storage with the program and sees to it that database and storage belong together: both keep the same name. A volume that
