@@ -115,6 +115,8 @@ interface ReaderOptions {
   channels: readonly string[];
   transports?: string[];
   remembersEvery?: number;
+  /** From which address it connects, for one thing. */
+  agent?: http.Agent;
 }
 
 /** A stock client that resumes after the last message that it has handled, whenever its library has connected again. */
@@ -130,10 +132,14 @@ export class SocketReader {
   constructor(
     readonly title: string,
     url: string,
-    { token, channels, transports, remembersEvery }: ReaderOptions,
+    { token, channels, transports, remembersEvery, agent }: ReaderOptions,
   ) {
     this.handled = new Handled(title, channels, remembersEvery);
-    this.socket = connectTo(url, token, transports && { transports });
+    this.socket = connectTo(url, token, {
+      ...(transports && { transports }),
+      // The library takes one in Node.js, and declares what browsers have.
+      ...(agent && { agent: agent as never }),
+    });
     this.socket.on('connect', () => {
       const connection = ++this.connection;
       this.isConnected = true;

@@ -63,6 +63,10 @@ export class Database {
     return this.server.connection;
   }
 
+  get pid(): number {
+    return this.server?.serverPid ?? 0;
+  }
+
   get url(): string {
     const { user, password, host, database } = this.connection;
     return `postgres://${user}:${encodeURIComponent(String(password))}@localhost/${database}?host=${encodeURIComponent(host)}`;
@@ -114,6 +118,15 @@ export class ClusterNode {
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number {
+    return this.program?.pid ?? 0;
+  }
+
+  /** What it has said since its last start. */
+  get log(): string {
+    return `${this.program?.stdout ?? ''}${this.program?.stderr ?? ''}`;
   }
 
   /** Resolves when it listens. */
@@ -292,7 +305,7 @@ const taken = new Set<number>();
  * Below the ports that systems give to outgoing connections: one of those could take it while the node is down, even the connection that
  * asks whether the node is back.
  */
-async function steadyPort(): Promise<number> {
+export async function steadyPort(): Promise<number> {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 20_000);
     const server = createServer();

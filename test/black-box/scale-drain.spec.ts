@@ -1,0 +1,96 @@
+import { once } from 'node:events';
+import { type Socket, connect } from 'node:net';
+import { Program, temporaryDataDir } from '../support/program.js';
+import { until } from '../support/uploads.js';
+
+/** A connection that is kept, as a proxy keeps it, and says what comes by it. */
+class Kept {
+  received = '';
+  isClosed = false;
+  private constructor(private readonly socket: Socket) {
+    socket.on('data', (chunk: Buffer) => (this.received += chunk.toString()));
+    socket.on('error', () => undefined).on('close', () => (this.isClosed = true));
+  }
+
+  static async to(port: number): Promise<Kept> {
+    const socket = connect(port, '127.0.0.1');
+    await once(socket, 'connect');
+    return new Kept(socket);
+  }
+
+  /** The head of the answer, in small letters. */
+  ask(method: string, path: string, body = ''): Promise<string> {
+    this.begin(method, path, body.length);
+    return this.finish(body);
+  }
+
+  /** A request whose body is still to come. */
+  begin(method: string, path: string, length: number): void {
+    this.received = '';
+    const lines = length > 0 ? `Content-Type: application/json\r\nContent-Length: ${length}\r\n` : '';
+    this.socket.write(`${method} ${path} HTTP/1.1\r\nHost: localhost\r\n${lines}\r\n`);
+  }
+
+  async finish(body: string): Promise<string> {
+    this.socket.write(body);
+    await until(() => this.received.includes('\r\n\r\n') || this.isClosed, 'an answer');
+    return this.received.split('\r\n\r\n')[0].toLowerCase();
+  }
+}
+
+describe('a program that is told to stop', () => {
+  const data = temporaryDataDir();
+  let program: Program;
+  let port: number;
+
+  const newcomersRefused = () =>
+    until(async () => {
+      const socket = connect(port, '127.0.0.1');
+      const code = await new Promise((resolve) => {
+        socket.once('connect', () => resolve(null));
+        socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
+      });
+      socket.destroy();
+      return code === 'ECONNREFUSED';
+    }, 'the end of new connections');
+
+  beforeEach(async () => {
+    program = new Program({ PORT: '0', HOST: '127.0.0.1', DATA_DIR: data.path, BCRYPT_COST: '10' });
+    const [, url] = await program.says(/listening on (http:\S+)/);
+    port = Number(new URL(url).port);
+  }, 60_000);
+
+  afterEach(() => program.kill());
+  afterAll(() => data.remove());
+
+  it('takes no new connection, answers what comes on those that there are, as the last, and then ends', async () => {
+    const connections = await Promise.all([1, 2, 3].map(() => Kept.to(port)));
+    for (const connection of connections) {
+      const head = await connection.ask('GET', '/health');
+      expect(head).toContain('200 ok');
+      expect(head).not.toContain('connection: close');
+    }
+    program.signal('SIGTERM');
+    await program.says(/Received SIGTERM/);
+    await newcomersRefused();
+    const [first, second, idle] = connections;
+    expect(idle.isClosed).toBe(false);
+    expect(await first.ask('GET', '/api/v1/health')).toMatch(/200 ok[^]*connection: close/);
+    const login = JSON.stringify({ email: 'nobody@example.com', password: 'SecurePass123!' });
+    expect(await second.ask('POST', '/api/v1/auth/login', login)).toMatch(/401 [^]*connection: close/);
+    await until(() => first.isClosed && second.isClosed, 'the connections that had their answer');
+    expect(await program.exit()).toEqual({ code: 0, signal: null });
+    expect(idle.isClosed).toBe(true);
+  }, 60_000);
+
+  it('says so in the answer to a request that was under way', async () => {
+    const body = JSON.stringify({ email: 'slow@example.com', username: 'slow', password: 'SecurePass123!' });
+    const connection = await Kept.to(port);
+    connection.begin('POST', '/api/v1/auth/register', body.length);
+    program.signal('SIGTERM');
+    await program.says(/Received SIGTERM/);
+    await newcomersRefused();
+    expect(await connection.finish(body)).toMatch(/201 created[^]*connection: close/);
+    expect(await program.exit()).toEqual({ code: 0, signal: null });
+  }, 60_000);
+});
