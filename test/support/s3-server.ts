@@ -15,6 +15,10 @@ export interface S3Server {
   readonly secretAccessKey: string;
   /** Ends the server and removes what it has stored. */
   stop(): Promise<void>;
+  /** To its gateway, which is all that clients see: SIGSTOP makes it hang, SIGKILL ends it. What is stored stays. */
+  signal(signal: NodeJS.Signals): Promise<void>;
+  /** After its gateway was killed. Resolves when it answers. */
+  restart(): Promise<void>;
 }
 
 const run = promisify(execFile);
@@ -55,6 +59,8 @@ export async function createBucket(server: S3Server, name: string): Promise<void
 
 class Cluster {
   private readonly daemons: ChildProcess[] = [];
+  /** The shell that holds it. */
+  private gateway: ChildProcess | null = null;
   private readonly environment: NodeJS.ProcessEnv;
   private readonly accessKeyId = randomBytes(10).toString('hex');
   private readonly secretAccessKey = randomBytes(20).toString('hex');
@@ -73,13 +79,20 @@ class Cluster {
     for (const name of ['mon', 'osd', 'run', 'log']) mkdirSync(join(this.directory, name));
     await this.startMonitor(clusterId);
     await this.startOsd();
-    this.daemon('radosgw', '-f', '-n', 'client.rgw');
+    this.startGateway();
     const { accessKeyId, secretAccessKey } = this;
     const user = ['user', 'create', '--uid=test', '--display-name=Test'];
     await this.run('radosgw-admin', ...user, `--access-key=${accessKeyId}`, `--secret-key=${secretAccessKey}`);
     const endpoint = `http://127.0.0.1:${this.port}`;
     await this.answers(endpoint);
-    return { endpoint, accessKeyId, secretAccessKey, stop: () => this.stop() };
+    return {
+      endpoint,
+      accessKeyId,
+      secretAccessKey,
+      stop: () => this.stop(),
+      signal: (signal) => this.signal(signal),
+      restart: () => this.restart(endpoint),
+    };
   }
 
   /** The data is thrown away: nobody waits for an orderly end. */
@@ -89,6 +102,25 @@ class Cluster {
     for (const daemon of running) daemon.stdin?.end();
     await Promise.all(ended);
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  private startGateway(): void {
+    this.gateway = this.daemon('radosgw', '-f', '-n', 'client.rgw');
+  }
+
+  private async signal(signal: NodeJS.Signals): Promise<void> {
+    const shell = this.gateway?.pid ?? 0;
+    const children = readFileSync(`/proc/${shell}/task/${shell}/children`, 'utf8').trim().split(' ').map(Number);
+    const pid = children.find((child) => readFileSync(`/proc/${child}/comm`, 'utf8').startsWith('radosgw'));
+    if (!pid) throw new Error('the S3 gateway does not run');
+    process.kill(pid, signal);
+    // Its port is free when the shell has seen its end.
+    while (signal === 'SIGKILL' && isRunning(pid)) await delay(5);
+  }
+
+  private async restart(endpoint: string): Promise<void> {
+    this.startGateway();
+    await this.answers(endpoint);
   }
 
   private async startMonitor(clusterId: string): Promise<void> {
@@ -114,13 +146,14 @@ class Cluster {
   }
 
   /** A shell holds a pipe from this process and kills the daemon at its end: a test run that crashes leaves nothing behind. */
-  private daemon(program: string, ...args: string[]): void {
+  private daemon(program: string, ...args: string[]): ChildProcess {
     const script = '"$@" & daemon=$!; cat >/dev/null; kill -9 $daemon; wait $daemon; rm -rf "$0"';
     const shell = spawn('sh', ['-c', script, this.directory, program, ...args], {
       env: this.environment,
       stdio: ['pipe', 'ignore', 'ignore'],
     });
     this.daemons.push(shell);
+    return shell;
   }
 
   private async answers(endpoint: string): Promise<void> {
@@ -186,6 +219,15 @@ rgw_thread_pool_size = 32
 rgw_enable_usage_log = false
 keyring = /dev/null
 `;
+  }
+}
+
+/** A process that has ended stays in the list until its parent asks for it. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
   }
 }
 
