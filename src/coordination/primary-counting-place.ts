@@ -3,6 +3,7 @@ import { RateLimiterCluster, type RateLimiterAbstract } from 'rate-limiter-flexi
 import type { SharedPlace } from './shared-hit-counters.js';
 
 const PREFIX = 'gatehouse:limit';
+const WARN_EVERY_MS = 60_000;
 
 /** The primary process of the workers on one port. */
 export class PrimaryCountingPlace implements SharedPlace {
@@ -10,6 +11,7 @@ export class PrimaryCountingPlace implements SharedPlace {
   readonly isReady = true;
   /** It goes only with its workers, and is late only when the machine is short of processors. */
   readonly answerWithinMs = 2_000;
+  private warnedAt = -Infinity;
 
   limiter(name: string, seconds: number): RateLimiterAbstract {
     return new RateLimiterCluster({
@@ -21,6 +23,8 @@ export class PrimaryCountingPlace implements SharedPlace {
   }
 
   failed(error: unknown): void {
+    if (performance.now() - this.warnedAt < WARN_EVERY_MS) return;
+    this.warnedAt = performance.now();
     this.logger.warn(
       `The primary process does not answer, limits are counted by each worker for itself: ${(error as Error).message}`,
     );

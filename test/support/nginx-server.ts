@@ -56,7 +56,9 @@ export class NginxServer {
     writeFileSync(join(this.directory, 'nginx.conf'), this.configuration());
     const script = '"$@" & server=$!; cat >/dev/null; kill -TERM $server; wait $server; rm -rf "$0"';
     const settings = ['-e', 'stderr', '-p', this.directory, '-c', join(this.directory, 'nginx.conf')];
-    const server = spawn('sh', ['-c', script, this.directory, program, ...settings], { stdio: ['pipe', 'ignore', 'pipe'] });
+    const server = spawn('sh', ['-c', script, this.directory, program, ...settings], {
+      stdio: ['pipe', 'ignore', 'pipe'],
+    });
     this.process = server;
     const said: string[] = [];
     const isReady = await new Promise<boolean>((resolve) => {

@@ -76,8 +76,10 @@ export class WorkerRelay {
       agent: false,
     });
     passed.on('response', (answer) => {
-      const { connection: _ofTheRelay, ...rest } = answer.headers;
-      response.writeHead(answer.statusCode ?? 502, rest);
+      const passedOn = { ...answer.headers };
+      // It is of the way between the workers.
+      delete passedOn.connection;
+      response.writeHead(answer.statusCode ?? 502, passedOn);
       pipeline(answer, response, () => undefined);
     });
     passed.on('error', () => (response.headersSent ? response.destroy() : this.sayGone(request, response)));
