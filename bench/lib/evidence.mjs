@@ -4,19 +4,7 @@ import { readResult } from './report.mjs';
 /** @param pick of the result; what is not there, or was never measured, is NaN and prints as "–" */
 function figure(name, where, pick) {
   const result = readResult(name);
-  return { value: attempt(() => pick(result)), from: `\`${name}\`: ${where}` };
-}
-
-/** Where and when the results that are used were made. */
-export function describeSources(evidence) {
-  const names = new Set(Object.values(evidence).map(({ from }) => /^`(.+?)`/.exec(from)[1]));
-  const results = [...names].map(readResult).filter((result) => result !== null);
-  const newest = results.toSorted((a, b) => a.at.localeCompare(b.at)).at(-1);
-  if (!newest) return 'Nothing has been measured here yet.';
-  const days = [...new Set(results.map(({ at }) => at.slice(0, 10)))].sort();
-  const { cores, model, memoryGigabytes, node, postgres } = newest.machine;
-  const versions = [`Node ${node}`, postgres && `PostgreSQL ${postgres}`].filter(Boolean).join(', ');
-  return `Measured on ${cores} cores (${model}) with ${memoryGigabytes} GB, ${versions}; ${days.join(' and ')}.`;
+  return { value: attempt(() => pick(result)), source: name, from: `\`${name}\`: ${where}` };
 }
 
 function attempt(pick) {
@@ -33,23 +21,28 @@ const load = (result, name, crew) => result.results.find((one) => one.load === n
 const table = (result, name) => result.sizes.find((one) => one.table === name);
 const largest = (result) => result.results.findLast(named('Gatehouse'));
 
+const UNREAD = 'publish, one channel';
 const READ = 'publish, one channel read on each node';
 const ofPublish = (key) => (r) => side(r, 'one channel')[key];
 const ofMe = (key) => (r) => side(r, 'Gatehouse')[key];
 const ofReturn = (key) => (r) => r.results[0][key];
 const ofSmallFile = (key) => (r) => side(r, 'Gatehouse')[key];
 
-/** By least squares, what each further node adds. */
-const aNode = (kind) => (result) => {
+/** By least squares, what each further node adds to the cost of a load. */
+const slope = (result, name, kind) => {
   const points = [1, 2, 4].map((size) => [
     size,
-    load(result, READ, size === 1 ? 'one node' : `${size} nodes`).cpu[kind],
+    load(result, name, size === 1 ? 'one node' : `${size} nodes`).cpu[kind],
   ]);
   const mean = (at) => points.reduce((total, point) => total + point[at], 0) / points.length;
   const [x, y] = [mean(0), mean(1)];
   const covariance = points.reduce((total, point) => total + (point[0] - x) * (point[1] - y), 0);
-  return Math.max(0, covariance / points.reduce((total, point) => total + (point[0] - x) ** 2, 0));
+  return covariance / points.reduce((total, point) => total + (point[0] - x) ** 2, 0);
 };
+/** Publishes, and hears of what the others publish. */
+const aPublisher = (kind) => (result) => Math.max(0, slope(result, UNREAD, kind));
+/** Looks into the log besides. */
+const aReader = (kind) => (result) => Math.max(0, slope(result, READ, kind) - slope(result, UNREAD, kind));
 
 const more = (kind) => (r) =>
   load(r, 'who-am-i', 'with REDIS_URL').cpu[kind] - load(r, 'who-am-i', 'without').cpu[kind];
@@ -77,8 +70,10 @@ export const collectEvidence = () => ({
   publishRate: figure('broadcast-publish', 'one channel, messages/s', ofPublish('perSecond')),
   publishLogBytes: figure('broadcast-publish', 'one channel, WAL bytes/message', ofPublish('logBytes')),
   messageBytes: figure('broadcast-publish', 'size of messages, row and indexes', (r) => table(r, 'messages').bytesARow),
-  readerNode: figure('scale-nodes', `${READ}, Node µs, slope over nodes`, aNode('node')),
-  readerDatabase: figure('scale-nodes', `${READ}, PostgreSQL µs, slope over nodes`, aNode('database')),
+  publisherNode: figure('scale-nodes', `${UNREAD}, Node µs, slope over nodes`, aPublisher('node')),
+  publisherDatabase: figure('scale-nodes', `${UNREAD}, PostgreSQL µs, slope over nodes`, aPublisher('database')),
+  readerNode: figure('scale-nodes', `${READ}, Node µs, slope over nodes, less without readers`, aReader('node')),
+  readerDatabase: figure('scale-nodes', `${READ}, PostgreSQL µs, likewise`, aReader('database')),
   deliveryNode: figure('broadcast-fan-out', 'most sockets, CPU µs/delivery', (r) => largest(r).cpuMicroseconds),
   socketKilobytes: figure('broadcast-fan-out', 'most sockets, KB/socket', (r) => largest(r).kilobytesEach),
   returnNode: figure('broadcast-reconnect', 'at the same moment, CPU µs/socket', ofReturn('cpuMicroseconds')),
@@ -96,10 +91,10 @@ export const collectEvidence = () => ({
   idleMegabytes: figure('memory', 'idle', (r) => r.results[0].idle.ours),
   idleNode: figure('scale-nodes', 'a process that nobody asks, µs a second', (r) => r.idle.nodeMicroseconds),
   idleDatabase: figure('scale-nodes', "the same, PostgreSQL's µs a second", (r) => r.idle.databaseMicroseconds),
-  ...sizes('users', 'list-users'),
+  ...sizes('users', 'list-admin'),
   ...sizes('sessions', 'list-admin'),
   ...sizes('audit_log', 'list-admin'),
-  ...sizes('uploads', 'list-files'),
+  ...sizes('uploads', 'list-admin'),
 });
 
 function sizes(name, result) {

@@ -27,11 +27,15 @@ export function describeMachine() {
   ].join('\n');
 }
 
-/** With a `+` where sources have been changed since; `null` outside a repository. */
+const HERE = 'bench/lib/';
+const IS_CHANGED = 1;
+
+/** With a `+` where sources have been changed since; absent outside the program's own repository (a copy may lie in another one). */
 function commit() {
   const git = (...args) => spawnSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8' });
+  if (git('rev-parse', '--show-prefix').stdout?.trim() !== HERE) return undefined;
   const { status, stdout } = git('rev-parse', '--short', 'HEAD');
-  if (status !== 0) return null;
-  const { status: isChanged } = git('diff', '--quiet', 'HEAD', '--', ':/src', ':/migrations');
-  return stdout.trim() + (isChanged ? '+' : '');
+  if (status !== 0) return undefined;
+  const changes = git('diff', '--quiet', 'HEAD', '--', ':/src', ':/migrations');
+  return stdout.trim() + (changes.status === IS_CHANGED ? '+' : '');
 }

@@ -1,9 +1,12 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { machine } from './machine.mjs';
-import { settings } from './settings.mjs';
+import { isSmoke, settings } from './settings.mjs';
 
-const RESULTS = join(import.meta.dirname, '../results');
+/** What a small run finds is kept apart: nothing is computed from it by mistake. */
+const RESULTS = process.env.BENCH_RESULTS
+  ? resolve(process.env.BENCH_RESULTS)
+  : join(import.meta.dirname, '../results', isSmoke(settings) ? 'smoke' : '');
 const EXTENSION = '.json';
 
 export const print = (text) => void process.stdout.write(`${text}\n`);
@@ -42,7 +45,9 @@ export function readResult(name) {
 }
 
 /** Of all cases that have ever run here. */
-export const resultNames = () =>
-  readdirSync(RESULTS)
+export function resultNames() {
+  mkdirSync(RESULTS, { recursive: true });
+  return readdirSync(RESULTS)
     .filter((file) => file.endsWith(EXTENSION))
     .map((file) => file.slice(0, -EXTENSION.length));
+}

@@ -1,4 +1,5 @@
-import { print, printTable, readResult, resultNames, writeResult } from './report.mjs';
+import { formatTable, print, printTable, readResult, resultNames, writeResult } from './report.mjs';
+import { isSmoke } from './settings.mjs';
 
 const SUMMARY = 'summary';
 
@@ -30,20 +31,29 @@ const describeAim = ({ unit }, { of, sign, value }) =>
 
 const describeBeside = ({ beside, by }) => (by ? `${brief(beside)} (${by})` : '');
 
+const HEAD = ['', 'Gatehouse', 'beside it', 'ratio', 'aim', 'met'];
+
+const cellsOf = (one) => [
+  one.what,
+  `${brief(one.ours)} ${one.unit}`.trimEnd(),
+  describeBeside(one),
+  one.ratio === undefined ? '' : brief(one.ratio),
+  one.aims.map((aim) => describeAim(one, aim)).join(', '),
+  one.isMet === null ? '' : one.isMet ? 'yes' : 'no',
+];
+
 export function printSummary(rows) {
   if (rows.length === 0) return;
   print('\n## Summary\n');
-  printTable(
-    ['', 'Gatehouse', 'beside it', 'ratio', 'aim', 'met'],
-    rows.map((one) => [
-      one.what,
-      `${brief(one.ours)} ${one.unit}`.trimEnd(),
-      describeBeside(one),
-      one.ratio === undefined ? '' : brief(one.ratio),
-      one.aims.map((aim) => describeAim(one, aim)).join(', '),
-      one.isMet === null ? '' : one.isMet ? 'yes' : 'no',
-    ]),
-  );
+  printTable(HEAD, rows.map(cellsOf));
+}
+
+/** The same of the last summary, for a document: what a run that was too small has found is left out. */
+export function describeSummary() {
+  const rows = (readResult(SUMMARY)?.rows ?? []).filter((one) => one.isSmoke === false);
+  if (rows.length === 0) return 'The last summary has no case that was run with at least the settings of `--quick`.';
+  const dated = rows.map((one) => [...cellsOf(one), `${one.at.slice(0, 10)}, ${one.rounds}`]);
+  return formatTable([...HEAD, 'date, rounds'], dated);
 }
 
 /** The last rows of every case that has run here, each with its date: a run of some cases leaves those of the others. */
@@ -52,7 +62,7 @@ export function writeSummary() {
     .filter((name) => name !== SUMMARY)
     .map((name) => ({ name, ...readResult(name) }));
   const rows = results.flatMap(({ name, at, settings, summary = [] }) =>
-    summary.map((one) => ({ case: name, at, rounds: settings.rounds, ...one })),
+    summary.map((one) => ({ case: name, at, rounds: settings.rounds, isSmoke: isSmoke(settings), ...one })),
   );
   return writeResult(SUMMARY, { rows });
 }
