@@ -19,6 +19,8 @@ export async function serve(config: AppConfig): Promise<void> {
   const log = new PinoLogger(logger);
   const shutdown = new Shutdown(log);
   if (cluster.isWorker) obeyPrimary(shutdown);
+  // There is nobody who would replace it.
+  else process.once('SIGHUP', () => shutdown.begin('Received SIGHUP, finishing the requests in flight'));
   const database = cluster.isWorker
     ? shareDatabase(config)
     : await openDatabase(config, {

@@ -15,7 +15,8 @@ export class PrimaryCountingPlace implements SharedPlace {
 
   limiter(name: string, seconds: number): RateLimiterAbstract {
     return new RateLimiterCluster({
-      keyPrefix: `${PREFIX}:${name}`,
+      // One that a reload has changed begins anew; the primary keeps what it has made.
+      keyPrefix: `${PREFIX}:${name}:${seconds}`,
       points: Number.MAX_SAFE_INTEGER,
       duration: seconds,
       timeoutMs: this.answerWithinMs,

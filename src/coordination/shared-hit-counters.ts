@@ -39,30 +39,38 @@ export class SharedHitCounters extends HitCounters {
     const limiter = this.place.limiter(name, windowMs / 1000);
     const local = this.local.counter(name, windowMs);
     const shared = <T>(ask: () => Promise<T>, fallBack: () => Promise<T>) => this.ask(ask, fallBack);
+    // What is wrong with a key is no fault of the place.
     return {
-      hit: (key) =>
-        shared(
-          async () => stateOf(await limiter.penalty(hashed(key), 1)),
+      hit: async (key) => {
+        const id = hashed(key);
+        return shared(
+          async () => stateOf(await limiter.penalty(id, 1)),
           () => local.hit(key),
-        ),
-      peek: (key) =>
-        shared(
+        );
+      },
+      peek: async (key) => {
+        const id = hashed(key);
+        return shared(
           async () => {
-            const found = await limiter.get(hashed(key));
+            const found = await limiter.get(id);
             return found && stateOf(found);
           },
           () => local.peek(key),
-        ),
-      refund: (key) =>
-        shared(
-          async () => void (await limiter.reward(hashed(key), 1)),
+        );
+      },
+      refund: async (key) => {
+        const id = hashed(key);
+        await shared(
+          async () => void (await limiter.reward(id, 1)),
           () => local.refund(key),
-        ),
+        );
+      },
       forget: async (key) => {
+        const id = hashed(key);
         // What was counted here while the shared place was away is forgotten too.
         await local.forget(key);
         await shared(
-          async () => void (await limiter.delete(hashed(key))),
+          async () => void (await limiter.delete(id)),
           async () => undefined,
         );
       },

@@ -4,11 +4,16 @@ import { join } from 'node:path';
 /** Tells a worker where its kind keep their sockets. */
 export const SOCKETS_VARIABLE = 'GATEHOUSE_WORKER_SOCKETS';
 
+/** One metric with its values, as prom-client writes it for another process. */
+export type MetricValues = { type: string } & Record<string, unknown>;
+
 /** What a worker asks of its primary, and hears from it. */
 export type WorkerMessage =
   | { type: 'gatehouse:stop' }
   | { type: 'gatehouse:metrics'; id: number }
-  | { type: 'gatehouse:metrics-answer'; id: number; text: string | null };
+  | { type: 'gatehouse:metrics-answer'; id: number; text: string | null }
+  | { type: 'gatehouse:metrics-asked'; id: number }
+  | { type: 'gatehouse:metrics-told'; id: number; metrics: MetricValues[] | null };
 
 /** One of the processes that answer on the one port. */
 export interface Worker {

@@ -1,13 +1,13 @@
 import cluster from 'node:cluster';
 import { Injectable } from '@nestjs/common';
-import { AggregatorRegistry, Registry } from 'prom-client';
+import { Registry } from 'prom-client';
 import { ServiceUnavailableError } from '../common/errors/errors.js';
 import { withTimeout } from '../common/limits/with-timeout.js';
-import type { WorkerMessage } from '../coordination/worker.js';
+import type { MetricValues, WorkerMessage } from '../coordination/worker.js';
 import { RuntimeMetrics } from './runtime-metrics.js';
 
-/** The primary asks each worker, for five seconds at most. */
-const ANSWER_WITHIN_MS = 6_000;
+/** The primary asks each worker, for one second at most. */
+const ANSWER_WITHIN_MS = 3_000;
 
 @Injectable()
 export class MetricsService {
@@ -21,7 +21,7 @@ export class MetricsService {
     if (cluster.isWorker) this.joinOthers();
   }
 
-  /** Everything, of all workers together, in the text format of Prometheus. @throws ServiceUnavailableError when one does not answer */
+  /** Everything, of all workers together, in the text format of Prometheus. @throws ServiceUnavailableError when the primary does not answer */
   async read(): Promise<string> {
     this.runtime.start();
     if (!cluster.isWorker) return this.registry.metrics();
@@ -31,18 +31,25 @@ export class MetricsService {
     const text = await withTimeout(answer, ANSWER_WITHIN_MS)
       .catch(() => null)
       .finally(() => this.waiting.delete(id));
-    if (text === null) throw new ServiceUnavailableError('Not every worker has answered');
+    if (text === null) throw new ServiceUnavailableError('The primary process has not answered');
     return text;
+  }
+
+  private async tell(id: number): Promise<void> {
+    const metrics: unknown = await this.registry.getMetricsAsJSON().catch(() => null);
+    process.send?.({
+      type: 'gatehouse:metrics-told',
+      id,
+      metrics: metrics as MetricValues[] | null,
+    } satisfies WorkerMessage);
   }
 
   private joinOthers(): void {
     // Whoever is scraped asks all of them.
     this.runtime.start();
-    // Its constructor answers the questions of the primary.
-    new AggregatorRegistry();
-    AggregatorRegistry.setRegistries([this.registry]);
     process.on('message', (message: WorkerMessage) => {
       if (message.type === 'gatehouse:metrics-answer') this.waiting.get(message.id)?.(message.text);
+      if (message.type === 'gatehouse:metrics-asked') void this.tell(message.id);
     });
   }
 }

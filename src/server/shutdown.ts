@@ -39,9 +39,9 @@ export class Shutdown {
     void this.close(1, 'Stopping');
   }
 
-  /** A terminal sends SIGINT to workers, too: they are told by their primary, and do not take the second word for impatience. */
+  /** A terminal and a supervisor signal workers, too: they are told by their primary, and take no second word for impatience. */
   private received(signal: NodeJS.Signals): void {
-    if (cluster.isWorker && signal === 'SIGINT') return;
+    if (cluster.isWorker && (signal === 'SIGINT' || this.isClosing)) return;
     if (this.isClosing) process.exit(1);
     this.begin(`Received ${signal}, finishing the requests in flight`);
   }

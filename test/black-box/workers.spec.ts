@@ -1,4 +1,6 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { io, type Socket } from 'socket.io-client';
 import { Program, temporaryDataDir } from '../support/program.js';
@@ -53,6 +55,11 @@ describe('workers on one port', () => {
   };
   const publish = (channel: string, text: string) =>
     post('/broadcasting/messages', { channel, event: 'said', data: text });
+
+  const metrics = async () =>
+    (await ask('/metrics', { headers: { Authorization: 'Bearer let me see all of it' } })).text();
+  const published = async () =>
+    Number(/^gatehouse_messages_published_total\{kind="durable"\} (\d+)$/m.exec(await metrics())?.[1]);
 
   /** A subscriber that comes back with what it has seen last. */
   async function subscriber(channel: string, transports: string[], upgrade: boolean) {
@@ -124,6 +131,10 @@ describe('workers on one port', () => {
   it('lose a worker that is killed, and nothing else: another one takes its place', async () => {
     const reader = await subscriber('kills', ['websocket'], false);
     const [victim] = childrenOf(program.pid);
+    await Promise.all(Array.from({ length: 12 }, (_, at) => publish('kills', `before ${at}`)));
+    // A sum that fell would look like a new beginning to whoever reads it.
+    const before = await published();
+    expect(before).toBeGreaterThanOrEqual(12);
     const acknowledged: string[] = [];
     for (let at = 0; at < 60; at++) {
       if (at === 20) process.kill(victim, 'SIGKILL');
@@ -135,6 +146,7 @@ describe('workers on one port', () => {
     await until(() => childrenOf(program.pid).length === WORKERS, 'another worker');
     expect(childrenOf(program.pid)).not.toContain(victim);
     await program.says(/A worker has ended \(SIGKILL\), starting another one/);
+    expect(await published()).toBeGreaterThanOrEqual(before);
   }, 60_000);
 
   it('are replaced at SIGHUP without a failed request or a missing message', async () => {
@@ -170,9 +182,40 @@ describe('workers on one port', () => {
     }
   }, 120_000);
 
+  it('are as many as before when all of them are killed during a reload', async () => {
+    const before = childrenOf(program.pid);
+    const said = program.stdout.length;
+    program.signal('SIGHUP');
+    await until(() => program.stdout.slice(said).includes('replacing the workers'), 'the reload');
+    for (const pid of before) process.kill(pid, 'SIGKILL');
+    await until(() => program.stdout.slice(said).includes('The workers are replaced'), 'its end');
+    await until(() => childrenOf(program.pid).length === WORKERS, 'as many workers');
+    const after = childrenOf(program.pid);
+    expect(after.filter((pid) => before.includes(pid))).toEqual([]);
+    await until(
+      () =>
+        ask('/api/v1/health').then(
+          ({ ok }) => ok,
+          () => false,
+        ),
+      'an answer on the same port',
+    );
+  }, 120_000);
+
   it('end with SIGTERM, and with a primary that is killed', async () => {
     const [first, ...others] = childrenOf(program.pid);
-    program.signal('SIGTERM');
+    // As a supervisor does that signals every process, in the middle of a request.
+    const slow = request(`${url}/api/v1/auth/login`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Expect: '100-continue' },
+    });
+    const answered = once(slow, 'response') as Promise<[IncomingMessage]>;
+    slow.flushHeaders();
+    await once(slow, 'continue');
+    for (const pid of [program.pid, first, ...others]) process.kill(pid, 'SIGTERM');
+    await until(() => /finishing the requests in flight/.test(program.stdout), 'the stop');
+    slow.end(JSON.stringify({ email: ADMIN.ADMIN_EMAIL, password: ADMIN.ADMIN_PASSWORD }));
+    expect((await answered)[0].statusCode).toBe(200);
     expect(await program.exit()).toEqual({ code: 0, signal: null });
     expect([first, ...others].filter(isAlive)).toEqual([]);
     await start();
@@ -186,7 +229,7 @@ describe('workers on one port', () => {
     const statuses = await Promise.all(Array.from({ length: 30 }, async () => (await ask('/nowhere')).status));
     expect(statuses.filter((status) => status === 404)).toHaveLength(20);
     expect(statuses.filter((status) => status === 429)).toHaveLength(10);
-    const text = await (await ask('/metrics', { headers: { Authorization: 'Bearer let me see all of it' } })).text();
+    const text = await metrics();
     expect(text).toMatch(/^gatehouse_database_pool_max 30$/m);
     expect(text).toMatch(/^gatehouse_database_up 1$/m);
   }, 60_000);

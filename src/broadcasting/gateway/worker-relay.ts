@@ -14,8 +14,13 @@ import type { Worker } from '../../coordination/worker.js';
 type OnRequest = (request: IncomingMessage, response: ServerResponse) => void;
 type OnUpgrade = (request: IncomingMessage, connection: Duplex, head: Buffer) => void;
 
-/** Of Socket.IO's sessions in the URL: which worker has made it. */
-const OWNER = /^\/socket\.io\/?\?(?:.*&)?sid=[\w-]+\.(\d+)(?:&|$)/;
+const PATH = '/socket.io/';
+/** Of a session's id: which worker has made it. */
+const OWNER = /^[\w-]+\.(\d{1,9})$/;
+/** What the engine answers as a session that it does not know. */
+const GONE = `${PATH}?EIO=4&transport=polling&sid=gone`;
+/** The owner has ended, or has not been there. */
+const NOBODY = new Set(['ENOENT', 'ECONNREFUSED']);
 
 /**
  * Among workers on one port: a request of a Socket.IO session that another worker has goes there. Long polling makes many requests of one
@@ -23,6 +28,8 @@ const OWNER = /^\/socket\.io\/?\?(?:.*&)?sid=[\w-]+\.(\d+)(?:&|$)/;
  */
 export class WorkerRelay {
   private readonly inbox: HttpServer;
+  private onRequest: OnRequest[] = [];
+  private onUpgrade: OnUpgrade[] = [];
 
   constructor(
     private readonly worker: Worker,
@@ -30,8 +37,10 @@ export class WorkerRelay {
     engine: Server['engine'],
   ) {
     engine.generateId = () => `${randomBytes(15).toString('base64url')}.${worker.id}`;
-    this.inbox = createServer((request, response) => server.emit('request', request, response));
-    this.inbox.on('upgrade', (...given) => server.emit('upgrade', ...given));
+    this.inbox = createServer((request, response) => this.take(request, response));
+    this.inbox.on('upgrade', (request, connection: Duplex, head: Buffer) =>
+      this.takeUpgrade(request, connection, head),
+    );
     // Not shared with the other workers, as listening is else.
     this.inbox.listen({ path: worker.socketOf(worker.id), exclusive: true });
     this.inbox.unref();
@@ -45,31 +54,45 @@ export class WorkerRelay {
 
   /** The engine's own listeners, and those of the application behind them, get what is theirs. */
   private standBefore(): void {
-    const onRequest = this.server.listeners('request') as OnRequest[];
-    const onUpgrade = this.server.listeners('upgrade') as OnUpgrade[];
+    this.onRequest = this.server.listeners('request') as OnRequest[];
+    this.onUpgrade = this.server.listeners('upgrade') as OnUpgrade[];
     this.server.removeAllListeners('request').removeAllListeners('upgrade');
     this.server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-      const target = this.targetOf(request);
-      if (target) this.passRequest(request, response, target);
-      else for (const listener of onRequest) listener.call(this.server, request, response);
+      const owner = ownerOf(request);
+      if (owner === null || owner === this.worker.id) this.handle(request, response);
+      else this.passRequest(request, response, this.worker.socketOf(owner));
     });
     this.server.on('upgrade', (request: IncomingMessage, connection: Duplex, head: Buffer) => {
-      const target = this.targetOf(request);
-      if (target) this.passUpgrade(request, connection, head, target);
-      else for (const listener of onUpgrade) listener.call(this.server, request, connection, head);
+      const owner = ownerOf(request);
+      if (owner === null || owner === this.worker.id) this.handleUpgrade(request, connection, head);
+      else this.passUpgrade(request, connection, head, this.worker.socketOf(owner));
     });
   }
 
-  private targetOf({ url = '' }: IncomingMessage): { socketPath: string } | null {
-    const owner = Number(OWNER.exec(url)?.[1] ?? this.worker.id);
-    return owner === this.worker.id ? null : { socketPath: this.worker.socketOf(owner) };
+  private handle(request: IncomingMessage, response: ServerResponse): void {
+    for (const listener of this.onRequest) listener.call(this.server, request, response);
+  }
+
+  private handleUpgrade(request: IncomingMessage, connection: Duplex, head: Buffer): void {
+    for (const listener of this.onUpgrade) listener.call(this.server, request, connection, head);
+  }
+
+  /** From another worker: sessions of this one alone. Nothing else is let in this way, since here nobody has an address. */
+  private take(request: IncomingMessage, response: ServerResponse): void {
+    if (ownerOf(request) !== this.worker.id) request.url = GONE;
+    this.handle(request, response);
+  }
+
+  private takeUpgrade(request: IncomingMessage, connection: Duplex, head: Buffer): void {
+    if (ownerOf(request) === this.worker.id) this.handleUpgrade(request, connection, head);
+    else connection.destroy();
   }
 
   /** A worker that has gone has taken its sessions along: the client is told so, and begins a new one. */
-  private passRequest(request: IncomingMessage, response: ServerResponse, target: { socketPath: string }): void {
+  private passRequest(request: IncomingMessage, response: ServerResponse, socketPath: string): void {
     const { method, url, headers } = request;
     const passed = requestOf({
-      ...target,
+      socketPath,
       method,
       path: url,
       headers: { ...headers, connection: 'close' },
@@ -82,35 +105,36 @@ export class WorkerRelay {
       response.writeHead(answer.statusCode ?? 502, passedOn);
       pipeline(answer, response, () => undefined);
     });
-    passed.on('error', () => (response.headersSent ? response.destroy() : this.sayGone(request, response)));
+    passed.on('error', ({ code = '' }: NodeJS.ErrnoException) => {
+      if (response.headersSent || !NOBODY.has(code)) return response.destroy();
+      request.url = GONE;
+      this.handle(request, response);
+    });
     response.on('close', () => passed.destroy());
     request.pipe(passed);
   }
 
-  private sayGone(request: IncomingMessage, response: ServerResponse): void {
-    request.url = request.url?.replace(/sid=[\w-]+\.\d+/, 'sid=gone');
-    this.server.emit('request', request, response);
-  }
-
-  private passUpgrade(
-    request: IncomingMessage,
-    connection: Duplex,
-    head: Buffer,
-    target: { socketPath: string },
-  ): void {
-    const passed = connect(target.socketPath);
-    for (const [from, to] of [
-      [connection, passed],
-      [passed, connection],
-    ])
-      from.on('error', () => to.destroy()).on('close', () => to.destroy());
+  private passUpgrade(request: IncomingMessage, connection: Duplex, head: Buffer, socketPath: string): void {
+    const passed = connect(socketPath);
+    passed.on('error', () => connection.destroy());
+    connection.on('error', () => passed.destroy());
     passed.on('connect', () => {
       const lines = [`${request.method} ${request.url} HTTP/1.1`];
       for (let at = 0; at < request.rawHeaders.length; at += 2)
         lines.push(`${request.rawHeaders[at]}: ${request.rawHeaders[at + 1]}`);
       passed.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
       passed.write(head);
-      passed.pipe(connection).pipe(passed);
+      // What one has still to say is written out before the other ends.
+      pipeline(passed, connection, () => undefined);
+      pipeline(connection, passed, () => undefined);
     });
   }
+}
+
+/** The worker whose session it is of, as the engine reads the URL; `null` for anything else. */
+export function ownerOf({ url = '' }: IncomingMessage): number | null {
+  if (!url.startsWith(PATH) || !url.includes('sid=')) return null;
+  const sid = new URL(url, 'http://worker').searchParams.getAll('sid').at(-1);
+  const [, owner] = OWNER.exec(sid ?? '') ?? [];
+  return owner === undefined ? null : Number(owner);
 }
