@@ -26,7 +26,7 @@ export function readEnvironment(source: Record<string, string | undefined>): Env
       return [name, variable.parse(value)];
     } catch (error) {
       if (!(error instanceof UnacceptableValue)) throw error;
-      faults.push(fault(name, variable, value));
+      faults.push(fault(name, variable, value, error.message));
       return [name, undefined];
     }
   });
@@ -36,9 +36,9 @@ export function readEnvironment(source: Record<string, string | undefined>): Env
   return environment;
 }
 
-function fault(name: string, variable: Variable<unknown>, value: string): string {
+function fault(name: string, variable: Variable<unknown>, value: string, expected: string): string {
   const got = variable.isSecret ? `a secret of ${[...value].length} characters` : JSON.stringify(value);
-  return `${name} is ${got}; it takes ${variable.accepts}`;
+  return `${name} is ${got}; it takes ${expected || variable.accepts}`;
 }
 
 /** Rules that join variables. A secret is named, never shown. */

@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { postgresUrlFault } from './postgres-url.js';
 
-/** A value that is not what the variable takes. The message completes the sentence "expected …". */
+/** A value that is not what the variable takes. A message, which tells more than what it accepts, completes the sentence "it takes …". */
 export class UnacceptableValue extends Error {}
 
 /** One environment variable: how it is read, what it defaults to and what the operator is told about it. */
@@ -37,8 +38,8 @@ function variable<T>(accepts: string, details: Details, parse: (text: string) =>
   };
 }
 
-const refuse = (): never => {
-  throw new UnacceptableValue();
+const refuse = (expected?: string): never => {
+  throw new UnacceptableValue(expected);
 };
 
 const WORKERS_MAX = 64;
@@ -88,6 +89,8 @@ export const oneOf = <const T extends string>(choices: readonly T[], details: De
 
 /** libpq's form for a socket, `postgres://user:password@/database?host=/folder`, has no host, which URLs do not know. */
 function readPostgresUrl(value: string): string {
+  const expected = postgresUrlFault(value);
+  if (expected) refuse(expected);
   const url = value.replace(/^(postgres(?:ql)?:\/\/[^/@]*@)\//, '$1localhost/');
   if (!URL.canParse(url) || !/^postgres(ql)?:$/.test(new URL(url).protocol)) refuse();
   return url;
@@ -109,7 +112,7 @@ function readOfSeveral(value: string): string {
   return url;
 }
 
-export const splitPostgresUrls = (value: string): string[] => value.split(/\s*,\s*(?=postgres(?:ql)?:\/\/)/);
+export const splitPostgresUrls = (value: string): string[] => value.split(/\s*,\s*(?=postgres(?:ql)?:\/\/)/i);
 
 export const url = (protocols: readonly string[], details: Details): Variable<string> =>
   variable(`a URL that begins with ${protocols.map((p) => `${p}://`).join(' or ')}`, details, (value) => {

@@ -57,7 +57,7 @@ export const variables = {
   DATABASE_REPLICA_URLS: postgresUrls({
     secret: true,
     whenUnset: 'the one database answers everything',
-    description: "Streaming replicas that answer lists and searches of everybody's, at most 5 seconds behind",
+    description: "Streaming replicas that answer lists and searches of everybody's, about 5 seconds behind at most",
   }),
   DATABASE_REPLICA_POOL_SIZE: integer({
     fallback: '10',

@@ -67,6 +67,7 @@ export function dataSourceOptions(
     poolSize,
     extra: {
       Client: PooledClient,
+      keepAlive: true,
       query_timeout: QUERY_TIMEOUT_MS,
       ...(!isPooler && {
         statement_timeout: STATEMENT_TIMEOUT_MS,

@@ -15,11 +15,14 @@ export async function migrate(connection: Connection): Promise<string[]> {
   const guard = new pg.Client(pgConfig(connection));
   await guard.connect();
   try {
+    // A role may have a time limit of its own (`docs/postgresql.md`); whoever waits here waits for all of another's migration.
+    await guard.query('SET statement_timeout = 0');
     await guard.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
     const dataSource = new DataSource({
       ...dataSourceOptions(connection, 2),
       // An index on a large table takes longer than any request may.
-      extra: { statement_timeout: 0 },
+      // As text: the driver does not send a number that is zero.
+      extra: { statement_timeout: '0' },
       migrations,
       migrationsTableName: MIGRATIONS_TABLE,
       migrationsTransactionMode: 'each',

@@ -11,6 +11,7 @@ export class DatabaseUnusableError extends OperatorError {}
 const WAIT_MS = 30_000;
 const RETRY_MS = 500;
 const ANSWER_TIMEOUT_MS = 5_000;
+const SHARING_ATTEMPTS = 10;
 export const OLDEST_VERSION = 14;
 
 /** What of a server has to be known before it is used. */
@@ -88,14 +89,18 @@ export function factsOf(connection: Connection): Promise<ServerFacts> {
 
 /**
  * What a pooler calls the process of a connection is a number of its own. Whether it pools by transaction is seen when another client's
- * transaction gets the process that has served this one: a session would have kept it.
+ * transaction gets the process that has served this one: a session would have kept it. In a pool that is busy the two may miss each
+ * other, so they try several times.
  */
 async function isShared(connection: Connection, client: pg.Client): Promise<boolean> {
-  const before = await processOf(client);
+  const first = await processOf(client);
   return connected(connection, async (other) => {
-    await other.query('BEGIN');
-    if ((await processOf(other)) === before) return true;
-    return (await processOf(client)) !== before;
+    for (let attempt = 0; attempt < SHARING_ATTEMPTS; attempt++) {
+      await other.query('BEGIN');
+      if ((await processOf(other)) === first || (await processOf(client)) !== first) return true;
+      await other.query('ROLLBACK');
+    }
+    return false;
   });
 }
 

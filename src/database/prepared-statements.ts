@@ -1,6 +1,6 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import pg from 'pg';
-import { isConnectionFailure } from './database-errors.js';
+import { isConnectionFailure, isConnectionLost, isStalePlan } from './database-errors.js';
 import { CONNECTION, type Connection, pgConfig } from './connection.js';
 
 export interface PreparedStatement {
@@ -13,6 +13,8 @@ export interface PreparedStatement {
 const LANES = 2;
 /** What is asked here reads a row or two by key. An answer that takes longer is not coming. */
 const ANSWER_TIMEOUT_MS = 5_000;
+/** Whoever has waited so long is not let wait for yet another answer. */
+const RETRY_WITHIN_MS = 1.5 * ANSWER_TIMEOUT_MS;
 
 /**
  * Named prepared statements for the queries that every request makes: planned once a connection, without TypeORM's hydration, and
@@ -27,25 +29,44 @@ export class PreparedStatements implements OnApplicationShutdown {
 
   constructor(@Inject(CONNECTION) private readonly connection: Connection) {}
 
-  /** A connection may turn out to be broken only when it is used; since nothing but reads comes this way, it is asked once more. */
+  /**
+   * A connection may turn out to be broken, or what is prepared on it stale, only when it is used. Since nothing but reads comes this way,
+   * it is asked again, on each of the others if need be: those of one server mostly break together.
+   */
   async first<Row extends pg.QueryResultRow>(statement: PreparedStatement, values: unknown[]): Promise<Row | null> {
-    try {
-      return await this.ask<Row>(statement, values);
-    } catch (error) {
-      if (!isConnectionFailure(error)) throw error;
-      return this.ask<Row>(statement, values);
+    const retryUntil = performance.now() + RETRY_WITHIN_MS;
+    for (let retries = 0; ; retries++) {
+      this.turn = (this.turn + 1) % LANES;
+      const lane = this.turn;
+      const opening = (this.lanes[lane] ??= this.open(lane));
+      try {
+        return await this.ask<Row>(await opening, statement, values);
+      } catch (error) {
+        const isStale = isStalePlan(error);
+        if (isStale || isConnectionLost(error)) this.giveUp(lane, opening);
+        const mayWork = isStale || isConnectionFailure(error);
+        if (!mayWork || retries === LANES || performance.now() > retryUntil) throw error;
+      }
     }
   }
 
   private async ask<Row extends pg.QueryResultRow>(
+    client: pg.Client,
     statement: PreparedStatement,
     values: unknown[],
   ): Promise<Row | null> {
-    this.turn = (this.turn + 1) % LANES;
-    const client = await (this.lanes[this.turn] ??= this.open(this.turn));
     this.gather(client);
     const { rows } = await client.query<Row>({ name: statement.name, text: statement.text, values });
     return rows[0] ?? null;
+  }
+
+  /** Whatever else waits for it is asked again as well. */
+  private giveUp(lane: number, opening: Promise<pg.Client>): void {
+    if (this.lanes[lane] === opening) this.lanes[lane] = null;
+    opening.then(
+      (client) => client.connection.stream.destroy(),
+      () => undefined,
+    );
   }
 
   /** What is asked in one turn of the event loop leaves in one packet, which is one system call here and one for the server. */

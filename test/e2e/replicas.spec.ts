@@ -179,6 +179,42 @@ describe('replicas', () => {
     await replicaIs('up');
   });
 
+  it('that fail for a reason of their own are not missed: the list is read again on the primary', async () => {
+    const served: boolean[] = [];
+    const answer = await app.app.get(ListReader).read(async (source) => {
+      const [{ is_replica }] = await source.query<{ is_replica: boolean }[]>(
+        'SELECT pg_is_in_recovery() AS is_replica',
+      );
+      served.push(is_replica);
+      if (is_replica) await source.query('CREATE TABLE not_here (id int)');
+      return 'read';
+    });
+    expect([answer, served]).toEqual(['read', [true, false]]);
+    expect(app.app.get<Replica[]>(REPLICAS)[0].isUp).toBe(true);
+  });
+
+  it('are not asked while the primary does not tell where its log is: one line in the log, and doctor says so', async () => {
+    const superuser = new pg.Client({ ...server.connection, user: 'postgres' });
+    await superuser.connect();
+    try {
+      await superuser.query('REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC');
+      await until(() => said(/Lists are read from the primary: .*pg_control_system/) === 1, 'a line about it');
+      await get('/users').expect(200);
+      const look = {
+        kind: 'reached',
+        database: app.app.get(DataSource),
+        place: 'here',
+        close: async () => {},
+      } as const;
+      const findings = await checkDatabaseAndWays(look, app.app.get(AppConfig));
+      expect(findings[1].summary).toMatch(/^the primary does not tell where its log is: permission denied/);
+    } finally {
+      await superuser.query('GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC');
+      await superuser.end();
+    }
+    await replicaIs('up');
+  });
+
   it('that are killed are not missed, and are taken again when they are back', async () => {
     await Promise.all(Array.from({ length: 5 }, () => get('/users').expect(200)));
     const answers = Promise.all(Array.from({ length: 50 }, () => get('/users')));
@@ -201,5 +237,8 @@ describe('replicas', () => {
     await until(() => said(/is left out.*it is no replica/) === 1, 'a line about it');
     const { username } = await aUser(app);
     expect(await total(`/users?search=${username}`)).toBe(1);
+    const look = { kind: 'reached', database: app.app.get(DataSource), place: 'here', close: async () => {} } as const;
+    const [, promoted] = await checkDatabaseAndWays(look, app.app.get(AppConfig));
+    expect([promoted.state, promoted.summary]).toEqual(['ok', expect.stringContaining('is no replica now')]);
   });
 });

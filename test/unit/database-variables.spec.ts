@@ -54,6 +54,49 @@ describe('the variables of the database', () => {
     expect(faults[0]).not.toContain('hush');
   });
 
+  const ONE_URL = 'it takes one URL; several replicas are separated by commas';
+  const ONE_HOST = 'it takes a URL with one host';
+  const ESCAPED = 'it takes a URL whose user and password are percent-encoded';
+  const OTHER = 'postgres://gatehouse:hush-2@other:5432/gatehouse';
+
+  it.each([
+    [`${MAIN} ${OTHER}`, ONE_URL],
+    [`${MAIN};${OTHER}`, ONE_URL],
+    [`${MAIN}\n${OTHER}`, ONE_URL],
+    [`${MAIN}?sslmode=require ${OTHER}`, ONE_URL],
+    ['postgres://gatehouse:hush/1@main/gatehouse', ESCAPED],
+    ['postgres://gatehouse:12/hush@main/gatehouse', ESCAPED],
+    ['postgres://gatehouse:12?hush@main/gatehouse', ESCAPED],
+    ['postgres://gatehouse:12#hush@main/gatehouse', ESCAPED],
+    ['postgres://gatehouse:a@hush/b@main/gatehouse', ESCAPED],
+    ['postgres://gatehouse:a@hush?b@main/gatehouse', ESCAPED],
+    ['postgres://gatehouse:a@hush#b@main/gatehouse', ESCAPED],
+    ['postgres://gatehouse:a@hush?b=c@main/gatehouse', ESCAPED],
+    ['postgres://gatehouse:hush@one,two/gatehouse', ONE_HOST],
+    ['postgres://gatehouse:hush@one:5432,two:5432/gatehouse', ONE_HOST],
+    ['postgres://gatehouse:hush@/gatehouse?host=one,two', ONE_HOST],
+  ])('refuse what would make a part of a secret a host or a name (%#)', (value, expected) => {
+    for (const name of ['DATABASE_URL', 'DATABASE_DIRECT_URL', 'DATABASE_REPLICA_URLS']) {
+      const faults = faultsOf({ DATABASE_URL: MAIN, [name]: value });
+      expect(faults).toEqual([
+        expect.stringMatching(new RegExp(`^${name} is a secret of \\d+ characters; ${expected}`)),
+      ]);
+      expect(faults[0]).not.toContain('hush');
+    }
+  });
+
+  it.each([
+    'postgres://gatehouse:a%2Fb%40c%23d%3Fe@main:5432/gatehouse?sslmode=verify-full&sslrootcert=/etc/ca.pem',
+    'postgres://gatehouse:a@b,c;d e@main/gatehouse',
+    'postgres://gatehouse@[::1]:5432/gatehouse',
+    'postgres://localhost/gatehouse?host=/run/postgresql&user=me@here&password=p@ss/word',
+    'postgresql://%2Frun%2Fpostgresql/gatehouse',
+    'postgres://gatehouse:secret@main',
+    'postgres://gatehouse:secret@main/gatehouse?options=-c%20jit=off',
+  ])('take %s', (value) => {
+    expect(databaseOf({ DATABASE_URL: value }).url).toBe(value);
+  });
+
   it('are taken out of what doctor says, each password of a list', () => {
     const redact = redactor({ DATABASE_REPLICA_URLS: `${MAIN}, postgres://gatehouse:second-one@other/gatehouse` });
     expect(redact('hush-1 and second-one')).toBe('*** and ***');

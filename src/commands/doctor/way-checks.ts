@@ -1,6 +1,7 @@
 import type { AppConfig } from '../../config/app-config.js';
 import { dataSourceOptions } from '../../database/connection.js';
 import { factsOf, NO_TIMEOUT, poolerFault, TWO_DATABASES } from '../../database/outside-server.js';
+import { LOG_POSITION, type LogPosition } from '../../database/replicas/list-reader.js';
 import { Replica } from '../../database/replicas/replica.js';
 import { type Finding, ok, problem, reasonOf, warning } from './check.js';
 import { checkDatabase } from './database-checks.js';
@@ -16,8 +17,21 @@ export async function checkDatabaseAndWays(look: DatabaseLook, config: AppConfig
   const pooling = await checkPooling(config.database, url);
   // A pooler refuses what the look asks for, and says nothing of why.
   if (look.kind === 'away' && pooling?.state === 'problem') return [pooling];
-  const replicas = replicaUrls.map((replica, index) => checkReplica(replica, index + 1, look));
-  return [await checkDatabase(look, config), ...(pooling ? [pooling] : []), ...(await Promise.all(replicas))];
+  const found = [await checkDatabase(look, config), ...(pooling ? [pooling] : [])];
+  return replicaUrls.length === 0 ? found : [...found, ...(await checkReplicas(replicaUrls, look))];
+}
+
+async function checkReplicas(urls: readonly string[], look: DatabaseLook): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  let systemId: string | null = null;
+  try {
+    systemId = look.kind === 'reached' ? await systemOf(look) : null;
+  } catch (error) {
+    const advice = `No replica is asked while it does not. Let DATABASE_URL lead to the primary, and its role execute pg_control_system(). ${SEE}`;
+    findings.push(warning(`the primary does not tell where its log is: ${reasonOf(error)}`, advice));
+  }
+  const replicas = urls.map((url, index) => checkReplica(url, index + 1, systemId));
+  return [...findings, ...(await Promise.all(replicas))];
 }
 
 /** `null`: there is no pooler, or nothing is reached, which is told of the database itself. */
@@ -37,14 +51,16 @@ async function checkPooling({ directUrl }: AppConfig['database'], url: string): 
   }
 }
 
-async function checkReplica(url: string, number: number, look: DatabaseLook): Promise<Finding> {
+/** @param primaryId `null` while it is not known */
+async function checkReplica(url: string, number: number, primaryId: string | null): Promise<Finding> {
   const name = `replica ${number} of DATABASE_REPLICA_URLS`;
   const replica = new Replica({ url }, () => dataSourceOptions({ url }, 1));
   try {
     const { isInRecovery, systemId } = await replica.state();
-    if (!isInRecovery) return warning(`${name} is no replica, or none any more`, 'It is not asked. Take it off.');
-    if (look.kind === 'reached' && systemId !== (await systemOf(look)))
+    if (primaryId !== null && systemId !== primaryId)
       return problem(`${name} is a copy of another database`, 'It is not asked. Check host and port.');
+    // After a failover it is: all servers may stand in the list.
+    if (!isInRecovery) return ok(`${name} is no replica now, but the primary or one of its own: it is not asked`);
     return ok(`${name} is there`);
   } catch (error) {
     const reason = isClearUrl(url) ? reasonOf(error) : UNCLEAR_URL;
@@ -55,8 +71,6 @@ async function checkReplica(url: string, number: number, look: DatabaseLook): Pr
 }
 
 async function systemOf(look: Extract<DatabaseLook, { kind: 'reached' }>): Promise<string> {
-  const [{ id }] = await look.database.query<{ id: string }[]>(
-    'SELECT system_identifier::text AS id FROM pg_control_system()',
-  );
-  return id;
+  const [{ system_id }] = await look.database.query<LogPosition[]>(LOG_POSITION.text);
+  return system_id;
 }

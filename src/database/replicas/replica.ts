@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { DataSource, type DataSourceOptions, type EntityManager } from 'typeorm';
+import { withTimeout } from '../../common/limits/with-timeout.js';
 import { type Connection, pgConfig } from '../connection.js';
 
 /** What a replica says of itself. */
@@ -13,6 +14,7 @@ export interface ReplicaState {
 
 /** One that hangs is as good as gone. */
 const ANSWER_TIMEOUT_MS = 2_000;
+const END_TIMEOUT_MS = 1_000;
 
 const STATE = `
   SELECT pg_is_in_recovery() AS is_in_recovery, (SELECT system_identifier::text FROM pg_control_system()) AS system_id,
@@ -25,6 +27,10 @@ export class ReplicaLeftError extends Error {}
 export class Replica {
   private isIn = false;
   private source: DataSource | null = null;
+  /** Of the pool as it is. */
+  private clients = new Set<pg.Client>();
+  /** The end of the last pool. */
+  private ending: Promise<void> = Promise.resolve();
   private probe: Promise<pg.Client> | null = null;
   /** What ends each read that waits for it. */
   private readonly reads = new Set<(error: Error) => void>();
@@ -56,14 +62,22 @@ export class Replica {
 
   /** From now on it is read. @throws whatever the connection says */
   async take(): Promise<void> {
-    this.source ??= await new DataSource(this.options()).initialize();
+    this.source ??= await new DataSource(this.remembering(this.options())).initialize();
     this.isIn = true;
   }
 
-  /** What waits for it waits no longer: `read()` throws `ReplicaLeftError`. */
+  /** What waits for it waits no longer: `read()` throws `ReplicaLeftError`. Nobody gets one of its connections when it is back. */
   leave(): void {
     this.isIn = false;
     for (const end of this.reads) end(new ReplicaLeftError());
+    const { source, clients } = this;
+    if (!source) return;
+    this.source = null;
+    this.clients = new Set();
+    this.ending = withTimeout(source.destroy(), END_TIMEOUT_MS)
+      .catch(() => undefined)
+      // One that hangs never answers a goodbye.
+      .finally(() => clients.forEach(({ connection }) => connection.stream.destroy()));
   }
 
   async read<T>(work: (source: EntityManager) => Promise<T>): Promise<T> {
@@ -81,8 +95,26 @@ export class Replica {
 
   async close(): Promise<void> {
     this.leave();
-    await (await this.probe?.catch(() => null))?.end();
-    await this.source?.destroy();
+    const probe = await this.probe?.catch(() => null);
+    if (probe) {
+      await withTimeout(probe.end(), END_TIMEOUT_MS).catch(() => undefined);
+      probe.connection.stream.destroy();
+    }
+    await this.ending;
+  }
+
+  /** The pool's connections are noted as they are made. */
+  private remembering(options: DataSourceOptions): DataSourceOptions {
+    const { clients } = this;
+    const { Client = pg.Client, ...extra } = (options.extra ?? {}) as { Client?: typeof pg.Client };
+    const NotedClient = class extends Client {
+      constructor(config?: pg.ClientConfig) {
+        super(config);
+        clients.add(this);
+        this.once('end', () => clients.delete(this));
+      }
+    };
+    return { ...options, extra: { ...extra, Client: NotedClient } } as DataSourceOptions;
   }
 
   private openProbe(): Promise<pg.Client> {
