@@ -28,6 +28,7 @@ RUN install -d -o node -g node -m 0711 /data
 USER node
 VOLUME /data
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+# As long as migrations may take. Asked often meanwhile (Docker 25 or later), so that whoever waits for it begins at once.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=300s --start-interval=2s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 8000}/api/v1/health`).then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node", "dist/src/cli.js", "start"]

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CORE_SCHEMA, load, mergeTag } from 'js-yaml';
+import { readEnvironment } from '../../src/config/environment.js';
 import { variables } from '../../src/config/variables.js';
 
 interface Service {
@@ -23,6 +24,21 @@ const { services, volumes } = load(text, { schema: CORE_SCHEMA.withTags(mergeTag
 const NODES = ['node-1', 'node-2', 'node-3'];
 /** What else .env may say. */
 const OF_THE_COMPOSITION = ['APP_REPLICAS', 'POSTGRES_PASSWORD', 'REDIS_PASSWORD'];
+
+/** The program's own variables that .env does not decide, at all or in the nodes. */
+const FIXED = {
+  absent: ['NODE_ENV', 'HOST', 'PORT', 'DATA_DIR', 'DATABASE_DIRECT_URL'],
+  everywhere: ['DATABASE_URL', 'JWT_SECRET'],
+  inNodes: [
+    'TRUST_PROXY',
+    'REDIS_URL',
+    'STORAGE_DRIVER',
+    'X_ACCEL_REDIRECT',
+    'S3_ENDPOINT',
+    'S3_BUCKET',
+    'S3_FORCE_PATH_STYLE',
+  ],
+};
 
 const startedWith = (profile: string | null) =>
   Object.keys(services)
@@ -48,20 +64,43 @@ describe('docker-compose.yml', () => {
     for (const [name, { depends_on: needs = {}, profiles }] of Object.entries(services)) {
       for (const [needed, { condition }] of Object.entries(needs)) {
         expect([name, needed, condition]).toEqual([name, needed, 'service_healthy']);
-        expect(services[needed].healthcheck !== undefined || (isBuilt && services[needed].build !== undefined)).toBe(
-          true,
-        );
+        expect(
+          services[needed].healthcheck !== undefined || (isBuilt && services[needed].image === services.app.image),
+        ).toBe(true);
         expect(startedWith(profiles?.[0] ?? null)).toContain(needed);
       }
     }
     expect(Object.keys(services.nginx.depends_on ?? {})).toEqual(NODES);
   });
 
-  it('gives the program no variable that it does not read', () => {
-    for (const name of ['app', ...NODES])
-      expect(Object.keys(services[name].environment ?? {}).filter((variable) => !(variable in variables))).toEqual([]);
+  it('gives the program every variable that it reads as .env has it, but for those that are fixed', () => {
+    for (const name of ['app', ...NODES]) {
+      const { environment = {} } = services[name];
+      expect(Object.keys(environment).sort()).toEqual(
+        Object.keys(variables)
+          .filter((variable) => !FIXED.absent.includes(variable))
+          .sort(),
+      );
+      const passed = Object.keys(environment).filter((variable) => environment[variable] === `\${${variable}:-}`);
+      const fixed = [...FIXED.everywhere, ...(name === 'app' ? [] : FIXED.inNodes)];
+      expect(
+        Object.keys(environment)
+          .filter((variable) => !passed.includes(variable))
+          .sort(),
+      ).toEqual(fixed.sort());
+    }
     const asked = [...text.matchAll(/(?<!\$)\$\{(\w+)/g)].map(([, name]) => name);
     expect(asked.filter((name) => !(name in variables) && !OF_THE_COMPOSITION.includes(name))).toEqual([]);
+  });
+
+  it('takes an empty variable for one that is not set, of every kind', () => {
+    const empty = Object.fromEntries(Object.keys(variables).map((name) => [name, '']));
+    expect(readEnvironment(empty)).toEqual(readEnvironment({}));
+  });
+
+  it('builds the image once, and asks nobody else for it', () => {
+    expect(Object.keys(services).filter((name) => services[name].build !== undefined)).toEqual(['app']);
+    for (const name of NODES) expect(services[name]).toMatchObject({ image: services.app.image, pull_policy: 'never' });
   });
 
   it('asks for the two secrets that everybody needs, and has none of its own', () => {
@@ -89,7 +128,8 @@ describe('docker-compose.yml', () => {
   });
 
   it('fills in all that the configuration of nginx leaves open', () => {
-    const [mount] = services.nginx.volumes ?? [];
+    const [mount, main] = services.nginx.volumes ?? [];
+    expect(main).toBe('./deploy/nginx/nginx.conf:/etc/nginx/nginx.conf:ro');
     const [file, target, mode] = mount.split(':');
     expect([target, mode]).toEqual(['/etc/nginx/templates/default.conf.template', 'ro']);
     expect(existsSync(join(ROOT, file))).toBe(true);
@@ -104,8 +144,8 @@ describe('docker-compose.yml', () => {
   });
 
   it('names versions, and volumes that there are', () => {
-    for (const { image, build, volumes: mounts = [] } of Object.values(services)) {
-      expect(build !== undefined || /:\d[\w.-]*$/.test(image ?? '')).toBe(true);
+    for (const { image, volumes: mounts = [] } of Object.values(services)) {
+      expect(image === services.app.image || /:\d[\w.-]*$/.test(image ?? '')).toBe(true);
       for (const mount of mounts.filter((one) => !one.startsWith('.')))
         expect(Object.keys(volumes)).toContain(mount.split(':')[0]);
     }

@@ -6,7 +6,9 @@ import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const PROGRAM = 'nginx';
-const TEMPLATE = join(__dirname, '../../deploy/nginx/gatehouse.conf.template');
+const FOLDER = join(__dirname, '../../deploy/nginx');
+const TEMPLATE = join(FOLDER, 'gatehouse.conf.template');
+const MAIN = join(FOLDER, 'nginx.conf');
 /** Debian has it where only root looks. */
 const FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
 
@@ -103,7 +105,7 @@ export class NginxServer {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  /** The template as the official image fills it in, and what that image has around it. */
+  /** The template as the official image fills it in, within the main file, with all that lies elsewhere in the folder of this server. */
   private configuration(): string {
     const variables: Record<string, string> = {
       GATEHOUSE_LISTEN: `127.0.0.1:${this.port}`,
@@ -118,19 +120,25 @@ export class NginxServer {
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
       (name) => `${name}_temp_path temp/${name};`,
     );
-    return `
-${process.getuid?.() === 0 ? 'user root;' : ''}
-daemon off;
-worker_processes 2;
-pid nginx.pid;
-error_log stderr notice;
-events { worker_connections 1024; }
-http {
-  log_format passed '$remote_addr | $request_method | $uri | $status | $upstream_addr';
-  access_log access.log passed;
-  ${temporary.join('\n  ')}
-  ${site}
-}
-`;
+    const log = [
+      `log_format passed '$remote_addr | $request_method | $uri | $status | $upstream_addr';`,
+      'access_log access.log passed;',
+    ];
+    const elsewhere: [string, string][] = [
+      ['user nginx;', `${process.getuid?.() === 0 ? 'user root;' : ''} daemon off;`],
+      ['worker_processes auto;', 'worker_processes 2;'],
+      ['/var/log/nginx/error.log', 'stderr'],
+      ['/run/nginx.pid', 'nginx.pid'],
+      ['include /etc/nginx/mime.types;', temporary.join(' ')],
+      ['access_log /var/log/nginx/access.log gatehouse;', log.join(' ')],
+      ['include /etc/nginx/conf.d/*.conf;', site],
+    ];
+    return elsewhere.reduce(
+      (text, [shipped, here]) => {
+        if (!text.includes(shipped)) throw new Error(`deploy/nginx/nginx.conf has no longer: ${shipped}`);
+        return text.replace(shipped, () => here);
+      },
+      readFileSync(MAIN, 'utf8'),
+    );
   }
 }

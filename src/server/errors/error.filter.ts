@@ -64,6 +64,8 @@ export class ErrorFilter implements ExceptionFilter {
 
 function writeError(error: AppError, request: { id: string }, reply: FastifyReply): void {
   const { retryAfterSeconds, headers } = error.details;
+  // Fastify would close the connection at once, and bytes of the body that nobody has read would take the answer with them (`linger`).
+  reply.removeHeader('connection');
   if (headers) reply.headers(headers);
   if (retryAfterSeconds !== undefined) reply.header('Retry-After', retryAfterSeconds);
   if (error.kind === 'unauthenticated') reply.header('WWW-Authenticate', 'Bearer');
