@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { accessSync, constants, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { letGo } from './held-process.js';
 
 const PROGRAM = 'nginx';
 const FOLDER = join(__dirname, '../../deploy/nginx');
@@ -94,10 +94,7 @@ export class NginxServer {
   async stop(): Promise<void> {
     const server = this.process;
     this.process = null;
-    if (!server || server.exitCode !== null || server.signalCode !== null) return;
-    const ended = once(server, 'exit');
-    server.stdin?.end();
-    await ended;
+    await letGo(server);
   }
 
   async remove(): Promise<void> {

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { accessSync, chownSync, constants, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { freePort } from './uploads.js';
+import { letGo } from './held-process.js';
 
 /** Debian's is where only root looks. */
 const FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
@@ -95,10 +95,7 @@ export class PgBouncer {
   async stop(): Promise<void> {
     const pooler = this.process;
     this.process = null;
-    if (!pooler || pooler.exitCode !== null || pooler.signalCode !== null) return;
-    const ended = once(pooler, 'exit');
-    pooler.stdin?.end();
-    await ended;
+    await letGo(pooler);
   }
 
   async remove(): Promise<void> {

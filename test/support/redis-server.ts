@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { createClient } from 'redis';
 import { freePort } from './uploads.js';
+import { letGo } from './held-process.js';
 
 const PROGRAM = 'redis-server';
 
@@ -85,10 +85,7 @@ export class RedisServer {
   async stop(): Promise<void> {
     const server = this.process;
     this.process = null;
-    if (!server || server.exitCode !== null || server.signalCode !== null) return;
-    const ended = once(server, 'exit');
-    server.stdin?.end();
-    await ended;
+    await letGo(server);
   }
 
   async remove(): Promise<void> {

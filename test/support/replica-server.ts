@@ -1,5 +1,4 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import type { EmbeddedPostgres } from '../../src/database/embedded/embedded-postgres.js';
 import { freePort } from './uploads.js';
+import { letGo } from './held-process.js';
 
 const SUPERUSER = 'postgres';
 const OF_THE_SERVER_ALONE = ['postmaster.pid', 'postmaster.opts'];
@@ -104,10 +104,7 @@ export class ReplicaServer {
   async stop(): Promise<void> {
     const server = this.process;
     this.process = null;
-    if (!server || server.exitCode !== null || server.signalCode !== null) return;
-    const ended = once(server, 'exit');
-    server.stdin?.end();
-    await ended;
+    await letGo(server);
   }
 
   async remove(): Promise<void> {
