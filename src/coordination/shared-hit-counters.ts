@@ -38,39 +38,39 @@ export class SharedHitCounters extends HitCounters {
   counter(name: string, windowMs: number): HitCounter {
     const limiter = this.place.limiter(name, windowMs / 1000);
     const local = this.local.counter(name, windowMs);
-    const shared = <T>(ask: () => Promise<T>, fallBack: () => Promise<T>) => this.ask(ask, fallBack);
-    // What is wrong with a key is no fault of the place.
+    // What is wrong with a key is no fault of the place: it is hashed before.
+    const shared = async <T>(key: string, ask: (id: string) => Promise<T>, fallBack: () => Promise<T>) => {
+      const id = hashed(key);
+      return this.ask(() => ask(id), fallBack);
+    };
     return {
-      hit: async (key) => {
-        const id = hashed(key);
-        return shared(
-          async () => stateOf(await limiter.penalty(id, 1)),
+      hit: (key) =>
+        shared(
+          key,
+          async (id) => stateOf(await limiter.penalty(id, 1)),
           () => local.hit(key),
-        );
-      },
-      peek: async (key) => {
-        const id = hashed(key);
-        return shared(
-          async () => {
+        ),
+      peek: (key) =>
+        shared(
+          key,
+          async (id) => {
             const found = await limiter.get(id);
             return found && stateOf(found);
           },
           () => local.peek(key),
-        );
-      },
-      refund: async (key) => {
-        const id = hashed(key);
-        await shared(
-          async () => void (await limiter.reward(id, 1)),
+        ),
+      refund: (key) =>
+        shared(
+          key,
+          async (id) => void (await limiter.reward(id, 1)),
           () => local.refund(key),
-        );
-      },
+        ),
       forget: async (key) => {
-        const id = hashed(key);
         // What was counted here while the shared place was away is forgotten too.
         await local.forget(key);
         await shared(
-          async () => void (await limiter.delete(id)),
+          key,
+          async (id) => void (await limiter.delete(id)),
           async () => undefined,
         );
       },

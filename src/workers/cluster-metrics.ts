@@ -11,7 +11,7 @@ const GROWING = new Set(['counter', 'histogram']);
 export class ClusterMetrics {
   private readonly lastOf = new Map<number, MetricValues[]>();
   private readonly waiting = new Map<number, (metrics: MetricValues[] | null) => void>();
-  private ended: MetricValues[] = [];
+  private ended: Promise<MetricValues[]> = Promise.resolve([]);
   private asked = 0;
 
   /** @param workers those that take requests */
@@ -20,7 +20,7 @@ export class ClusterMetrics {
       if (message.type === 'gatehouse:metrics') void this.answer(worker, message.id);
       if (message.type === 'gatehouse:metrics-told') this.waiting.get(message.id)?.(message.metrics);
     });
-    cluster.on('exit', ({ id }) => void this.keep(id));
+    cluster.on('exit', ({ id }) => this.keep(id));
   }
 
   private async answer(worker: Worker, id: number): Promise<void> {
@@ -31,7 +31,7 @@ export class ClusterMetrics {
 
   private async read(): Promise<string> {
     const all = await Promise.all([...this.workers()].map((worker) => this.ask(worker)));
-    return AggregatorRegistry.aggregate([this.ended, ...all]).metrics();
+    return AggregatorRegistry.aggregate([await this.ended, ...all]).metrics();
   }
 
   private async ask(worker: Worker): Promise<MetricValues[]> {
@@ -47,12 +47,14 @@ export class ClusterMetrics {
     return told ?? growing(this.lastOf.get(worker.id));
   }
 
-  /** Of a worker that has ended: its part of the sums, as it was told last. */
-  private async keep(id: number): Promise<void> {
+  /** Of a worker that has ended: its part of the sums, as it was told last. One after the other, since several may end at once. */
+  private keep(id: number): void {
     const last = growing(this.lastOf.get(id));
     this.lastOf.delete(id);
-    const sum: unknown = await AggregatorRegistry.aggregate([this.ended, last]).getMetricsAsJSON();
-    this.ended = sum as MetricValues[];
+    this.ended = this.ended.then(async (ended) => {
+      const sum: unknown = await AggregatorRegistry.aggregate([ended, last]).getMetricsAsJSON();
+      return sum as MetricValues[];
+    });
   }
 }
 
