@@ -100,6 +100,8 @@ describe('presence', () => {
   let announced: string[];
   let nodes: TestNode[];
   let marks = 0;
+  /** By how much the nodes' clock is ahead. */
+  let ahead = 0;
   let warn: jest.SpyInstance;
   let log: jest.SpyInstance;
 
@@ -126,7 +128,9 @@ describe('presence', () => {
     await observer.listen();
   });
   beforeEach(() => {
-    [announced, nodes] = [[], []];
+    [announced, nodes, ahead] = [[], [], 0];
+    const now = performance.now.bind(performance);
+    jest.spyOn(performance, 'now').mockImplementation(() => now() + ahead);
     warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
     log = jest.spyOn(Logger.prototype, 'log').mockImplementation(() => undefined);
   });
@@ -176,6 +180,15 @@ describe('presence', () => {
     database.pool.query(`UPDATE broadcast_nodes SET lease_until = now() - interval '1 second' WHERE id = $1`, [
       node.id,
     ]);
+
+  /** The nodes beat for longer than a lease. */
+  async function keepBeating(...beating: TestNode[]): Promise<void> {
+    for (let beat = 0; beat < 6; beat++) {
+      ahead += 2_000;
+      await Promise.all(beating.map(({ node }) => node.renew()));
+      await settle();
+    }
+  }
 
   const storedNodes = async () =>
     (await database.pool.query('SELECT id FROM broadcast_nodes ORDER BY id')).rows.map(({ id }) => id as string);
@@ -490,10 +503,9 @@ describe('presence', () => {
       const [here, gone, reader] = await someUsers('here', 'gone', 'reader');
       for (const user of [here, gone]) await a.presence.enter(ROOM, user);
       for (const user of [here, reader]) await b.presence.enter(ROOM, user);
-      await c.node.ready();
       a.audiences.set(ROOM, 2);
       await a.audiences.flush();
-      await settle();
+      await keepBeating(a, b, c);
       announced.length = 0;
       await a.kill();
       await expire(a);
@@ -513,7 +525,7 @@ describe('presence', () => {
       await b.presence.enter(ROOM, reader);
       a.audiences.set('news', 5);
       await a.audiences.flush();
-      await settle();
+      await keepBeating(a, b);
       announced.length = 0;
       await expire(a);
       await b.node.renew();
@@ -531,7 +543,7 @@ describe('presence', () => {
       const [a, b] = await start(2);
       const [user] = await someUsers('user');
       await b.presence.enter(ROOM, user);
-      await a.node.ready();
+      await keepBeating(a, b);
       const release = await lockPresences();
       const entering = a.presence.enter(ROOM, user);
       await statementsToWait(1);
@@ -567,7 +579,7 @@ describe('presence', () => {
       expect(await storedPresences()).toEqual([`${ROOM} user`]);
     });
 
-    it('take their own lease that has run out for gone, as everybody else does', async () => {
+    it('keep all that is theirs when their lease has run out and nobody has removed them', async () => {
       const [a] = await start(1);
       const [user, next] = await someUsers('user', 'next');
       await a.presence.enter(ROOM, user);
@@ -576,12 +588,33 @@ describe('presence', () => {
       await expire(a);
       await a.presence.enter(ROOM, next);
       await settle();
-      expect(announced.slice(0, 2)).toEqual([`joined ${ROOM} user`, `left ${ROOM} user`]);
-      expect(announced.slice(2).sort()).toEqual([`joined ${ROOM} next`, `joined ${ROOM} user`]);
       await expire(a);
       a.audiences.set('more', 1);
       await a.audiences.flush();
+      expect(announced).toEqual([`joined ${ROOM} user`, `joined ${ROOM} next`]);
+      expect(await storedPresences()).toEqual([`${ROOM} next`, `${ROOM} user`]);
       expect([...(await a.audiences.countsOf(['news', 'more'])).keys()].sort()).toEqual(['more', 'news']);
+    });
+
+    it('do not take each other for dead after a database that hung for longer than a lease', async () => {
+      const [a, b, c] = await start(3);
+      const users = await someUsers('at-a', 'at-b', 'at-c');
+      for (const [at, node] of nodes.entries()) await node.presence.enter(ROOM, users[at]);
+      await keepBeating(a, b, c);
+      announced.length = 0;
+      ahead += 12_000;
+      for (const node of nodes) await expire(node);
+      for (const { listener } of nodes) listener.resync();
+      await a.node.renew();
+      await b.node.renew();
+      await keepBeating(b, c);
+      expect(announced).toEqual([]);
+      await c.kill();
+      await expire(c);
+      ahead += 2_000;
+      await b.node.renew();
+      await settle();
+      expect(announced).toEqual([`left ${ROOM} at-c`]);
     });
 
     it('fill the tables again after a crash of the database, and tell nobody what they know', async () => {
@@ -597,14 +630,34 @@ describe('presence', () => {
       for (const { listener } of nodes) listener.resync();
       a.presence.leave(ROOM, goes);
       await settle();
-      for (let beat = 0; beat < 2; beat++) {
-        for (const { node } of nodes) await node.renew();
-        await settle();
-      }
+      await keepBeating(a, b);
+      await keepBeating(a, b);
       await a.audiences.flush();
       expect(await storedPresences()).toEqual([`${ROOM} reader`, `${ROOM} stays`]);
       expect(await b.audiences.countsOf(['news'])).toEqual(new Map([['news', 2]]));
       for (const { told } of nodes) expect(told).toEqual([`presence:left ${ROOM} goes`]);
+    });
+
+    it('wait for each other after a crash of the database, and not for longer than a lease', async () => {
+      const [a, b, c] = await start(3);
+      const users = await someUsers('at-a', 'at-b', 'at-c');
+      for (const [at, node] of nodes.entries()) await node.presence.enter(ROOM, users[at]);
+      await keepBeating(a, b, c);
+      a.told.length = 0;
+      await crash();
+      for (const { listener } of nodes) listener.resync();
+      // However often it has reason to.
+      for (let beat = 0; beat < 9; beat++) {
+        ahead += 1_000;
+        await a.node.renew();
+        await settle();
+      }
+      expect(a.told).toEqual([]);
+      await b.node.renew();
+      await settle();
+      await keepBeating(a, b);
+      expect(a.told).toEqual([`presence:left ${ROOM} at-c`]);
+      expect(await storedPresences()).toEqual([`${ROOM} at-a`, `${ROOM} at-b`]);
     });
 
     it('find out what was announced while they could not hear', async () => {
@@ -612,7 +665,7 @@ describe('presence', () => {
       const [stays, goes, comes, reader] = await someUsers('stays', 'goes', 'comes', 'reader');
       for (const user of [stays, goes]) await a.presence.enter(ROOM, user);
       await b.presence.enter(ROOM, reader);
-      await settle();
+      await keepBeating(a, b);
       b.told.length = 0;
       b.listener.isDeaf = true;
       a.presence.leave(ROOM, goes);

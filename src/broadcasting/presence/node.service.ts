@@ -3,7 +3,7 @@ import { type BeforeApplicationShutdown, Injectable, Logger } from '@nestjs/comm
 import { v7 as uuidv7 } from 'uuid';
 import { ServiceUnavailableError } from '../../common/errors/errors.js';
 import { withTimeout } from '../../common/limits/with-timeout.js';
-import { NodesRepository } from './nodes.repository.js';
+import { LEASE_MS, NodesRepository } from './nodes.repository.js';
 import { Outage } from '../../common/logging/outage.js';
 import { SingleFlight } from './single-flight.js';
 
@@ -11,12 +11,14 @@ type Listener = () => void;
 
 /** Five of them fit into a lease. */
 const BEAT_MS = 2_000;
+/** At least one has been missed. */
+const LATE_MS = 5_000;
 const HOST_NAME_MAX = 100;
 const FAREWELL_TIMEOUT_MS = 3_000;
 
 /**
  * This process among those that share the database. It holds a lease for as long as it is alive, and removes others whose lease has run
- * out, with their audiences and presences. It begins when it is first used: a command that creates the application is no node.
+ * out while its own was renewed in time, with their audiences and presences. It begins when it is first used: a command that creates the application is no node.
  */
 @Injectable()
 export class NodeService implements BeforeApplicationShutdown {
@@ -34,6 +36,9 @@ export class NodeService implements BeforeApplicationShutdown {
   private timer: NodeJS.Timeout | null = null;
   private isRegistered = false;
   private hasStopped = false;
+  /** By `performance.now()`, as the next. */
+  private lastBeatAt = -Infinity;
+  private steadySince = Infinity;
   private connectionCount = 0;
 
   constructor(private readonly repository: NodesRepository) {}
@@ -63,6 +68,14 @@ export class NodeService implements BeforeApplicationShutdown {
   /** Whether the application is shutting down; nothing of this node is written any more. */
   get isStopped(): boolean {
     return this.hasStopped;
+  }
+
+  /**
+   * Whether this node has been beating without a gap for a whole lease, so that everybody who is alive has been able to. Until then it
+   * is as likely that the database was away, and what other nodes have or have not written there says nothing about them.
+   */
+  get isSteady(): boolean {
+    return performance.now() - this.steadySince >= LEASE_MS;
   }
 
   /** Called when this node has been registered, at first or anew: nothing else of it is in the database then. */
@@ -108,7 +121,10 @@ export class NodeService implements BeforeApplicationShutdown {
   private async beat(): Promise<void> {
     if (this.hasStopped) return;
     const renewed = await this.repository.renew(this.id, this.connectionCount);
-    if (!renewed || renewed.hasExpired)
+    const now = performance.now();
+    if (!renewed || now - this.lastBeatAt > LATE_MS) this.steadySince = now;
+    this.lastBeatAt = now;
+    if (renewed?.hasExpired && this.isSteady)
       for (const name of await this.repository.removeExpired()) this.logger.warn(`The lease of node ${name} ran out`);
     if (!renewed) await this.register();
     for (const listener of this.beatListeners) listener();

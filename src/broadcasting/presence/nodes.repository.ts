@@ -3,7 +3,8 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 
 /** A node that misses some beats has not died; one that misses all of them for so long has. */
-const LEASE = `now() + interval '10 seconds'`;
+export const LEASE_MS = 10_000;
+const LEASE = `now() + interval '${LEASE_MS} milliseconds'`;
 
 export interface Node {
   readonly id: string;
@@ -17,10 +18,10 @@ export interface Node {
 export class NodesRepository {
   constructor(@InjectDataSource() private readonly database: DataSource) {}
 
-  /** `null` when the node has no lease to renew. One that has run out counts as gone, so that it is gone for everybody. */
+  /** `null` when the node is not known (any more). A lease that has run out is renewed as long as nobody has removed the node for it. */
   async renew(id: string, connections: number): Promise<{ hasExpired: boolean } | null> {
     const [rows] = await this.database.query<[{ has_expired: boolean }[], number]>(
-      `UPDATE broadcast_nodes SET connections = $2, lease_until = ${LEASE} WHERE id = $1 AND lease_until > now()
+      `UPDATE broadcast_nodes SET connections = $2, lease_until = ${LEASE} WHERE id = $1
        RETURNING EXISTS (SELECT FROM broadcast_nodes WHERE lease_until <= now()) AS has_expired, set_config('synchronous_commit', 'off', true)`,
       [id, connections],
     );

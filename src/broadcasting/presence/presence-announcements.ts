@@ -20,7 +20,7 @@ interface Roster {
 }
 
 const TOPIC = 'gatehouse_presence';
-/** Where announcements were missed the database may have crashed: first every node puts back what is its own. */
+/** The second has certainly begun after the resync. */
 const BEATS_BEFORE_COMPARISON = 2;
 
 /**
@@ -124,7 +124,8 @@ export class PresenceAnnouncements {
   private async read(): Promise<void> {
     // Whoever comes in the same turn is read with the first.
     await nextTurn();
-    const isComparing = this.beatsToComparison <= 0;
+    // The database may have crashed: first every node puts back what is its own.
+    const isComparing = this.beatsToComparison <= 0 && this.nodes.isSteady;
     const channels = [...this.rosters].filter(([, { users }]) => isComparing || !users).map(([channel]) => channel);
     if (channels.length > 0) {
       const present = await this.presentIn(channels, () => this.repository.listPresent(channels));
