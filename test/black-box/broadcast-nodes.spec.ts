@@ -150,7 +150,7 @@ describe(`several nodes on one PostgreSQL, seed ${SEED}`, () => {
     } finally {
       for (const { pid } of rows) process.kill(pid, 'SIGCONT');
     }
-  }, 60_000);
+  });
 
   it('end a session everywhere when it is logged out at one of them', async () => {
     const leaving = await cluster.aUser('leaving');

@@ -36,7 +36,7 @@ describe('a database that goes away', () => {
       .post('/api/v1/auth/login')
       .send({ username: account.username, password: account.password });
     auth = { Authorization: `Bearer ${body.access_token}` };
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await program.kill();

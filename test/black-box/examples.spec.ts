@@ -172,7 +172,7 @@ describe('the examples', () => {
 
   it('subscribe.mjs misses nothing and stops when its account is deleted', async () => {
     await readsOn(run(process.execPath, ['examples/subscribe.mjs', 'news']), 'news');
-  }, 90_000);
+  });
 
   it('subscribe.mjs says when messages are not kept any more, and refuses what makes no sense', async () => {
     const path = '/api/v1/broadcasting/channels/brief';
@@ -194,7 +194,7 @@ describe('the examples', () => {
     const without = run(process.execPath, ['examples/subscribe.mjs']);
     await without.exits();
     expect(without.stderr).toMatch(/^usage: /);
-  }, 60_000);
+  });
 
   (hasPython ? it : it.skip)(
     'subscribe.py misses nothing and stops when its account is deleted',
@@ -202,49 +202,45 @@ describe('the examples', () => {
     90_000,
   );
 
-  (hasBrowser ? it : it.skip)(
-    'stream.html shows what is published, also after a restart',
-    async () => {
-      let browser: Browser | null = null;
-      let pages: Server | null = null;
-      try {
-        pages = createServer((_request, response) =>
-          response.setHeader('Content-Type', 'text/html').end(readFileSync(join(EXAMPLES, 'stream.html'))),
-        ).listen(0);
-        const origin = `http://localhost:${(pages.address() as AddressInfo).port}`;
-        await restart('SIGTERM', { CORS_ORIGINS: origin });
-        browser = await chromium.launch({
-          executablePath: CHROMIUM,
-          args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
-        });
-        const page = await browser.newPage();
-        const strangers: string[] = [];
-        page.on('request', (request) => {
-          if (![origin, url].some((known) => request.url().startsWith(known))) strangers.push(request.url());
-        });
-        await page.goto(origin);
-        for (const [field, value] of Object.entries({
-          url,
-          username: READER.username,
-          password: READER.password,
-          channel: 'page',
-        }))
-          await page.fill(`#${field}`, value);
-        await page.click('button');
-        const shows = (text: string) => page.getByText(text).waitFor();
-        await shows('Reading after 0');
-        await publish('page', 'one');
-        await shows('1 said "one"');
-        await restart('SIGKILL', { CORS_ORIGINS: origin });
-        await publish('page', 'two');
-        await shows('2 said "two"');
-        expect(await page.locator('li:not(.note)').allTextContents()).toEqual(['1 said "one"', '2 said "two"']);
-        expect(strangers).toEqual([]);
-      } finally {
-        await browser?.close();
-        pages?.close();
-      }
-    },
-    90_000,
-  );
+  (hasBrowser ? it : it.skip)('stream.html shows what is published, also after a restart', async () => {
+    let browser: Browser | null = null;
+    let pages: Server | null = null;
+    try {
+      pages = createServer((_request, response) =>
+        response.setHeader('Content-Type', 'text/html').end(readFileSync(join(EXAMPLES, 'stream.html'))),
+      ).listen(0);
+      const origin = `http://localhost:${(pages.address() as AddressInfo).port}`;
+      await restart('SIGTERM', { CORS_ORIGINS: origin });
+      browser = await chromium.launch({
+        executablePath: CHROMIUM,
+        args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
+      });
+      const page = await browser.newPage();
+      const strangers: string[] = [];
+      page.on('request', (request) => {
+        if (![origin, url].some((known) => request.url().startsWith(known))) strangers.push(request.url());
+      });
+      await page.goto(origin);
+      for (const [field, value] of Object.entries({
+        url,
+        username: READER.username,
+        password: READER.password,
+        channel: 'page',
+      }))
+        await page.fill(`#${field}`, value);
+      await page.click('button');
+      const shows = (text: string) => page.getByText(text).waitFor();
+      await shows('Reading after 0');
+      await publish('page', 'one');
+      await shows('1 said "one"');
+      await restart('SIGKILL', { CORS_ORIGINS: origin });
+      await publish('page', 'two');
+      await shows('2 said "two"');
+      expect(await page.locator('li:not(.note)').allTextContents()).toEqual(['1 said "one"', '2 said "two"']);
+      expect(strangers).toEqual([]);
+    } finally {
+      await browser?.close();
+      pages?.close();
+    }
+  });
 });

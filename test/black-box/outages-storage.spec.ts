@@ -7,7 +7,6 @@ import {
   HEALTHY_WITHIN_MS,
   healthyAfter,
   Installation,
-  OUTAGE_MS,
   report,
   TEST_MS,
   WITHIN_MS,
@@ -21,8 +20,6 @@ const PAUSE_MS = 50;
 const SMALL_BYTES = 20_000;
 /** Of two parts and a bit. */
 const LARGE_BYTES = 20 * MIB;
-/** By the health of a node: one look is good for two seconds, and the next takes two until it gives up. */
-const NOTICED_WITHIN_MS = 8_000;
 const RESUMED_BYTES = 2 * MIB;
 
 type User = Awaited<ReturnType<Installation['aUser']>>;
@@ -76,7 +73,7 @@ if (!hasS3Server())
     await server?.stop();
   });
 
-  const failures: (Failure & { lastsMs?: number; refused: string[] })[] = [
+  const failures: (Failure & { refused: string[] })[] = [
     {
       title: 'is killed',
       begin: () => server.signal('SIGKILL'),
@@ -87,7 +84,6 @@ if (!hasS3Server())
       title: 'hangs',
       begin: () => server.signal('SIGSTOP'),
       end: () => server.signal('SIGCONT'),
-      lastsMs: Math.max(OUTAGE_MS, NOTICED_WITHIN_MS),
       // A short hang is waited for.
       refused: [],
     },
@@ -114,23 +110,19 @@ if (!hasS3Server())
       const sending = sendFile(`${b.url}/api/v1/uploads`, auth, large, { pieceBytes: MIB, pauseMs: 100 });
       let patched: Promise<Answer> | null = null;
       const conditions: Promise<Sample>[] = [];
-      let isOver = false;
 
-      const { from, to } = await during(
-        {
-          ...failure,
-          begin: async () => {
-            await failure.begin();
-            patched = tus.patch(location, 0, resumed);
-            conditions.push(...[a, b].map((node) => untilUnhealthy(node, () => isOver)));
-          },
-          end: () => {
-            isOver = true;
-            return failure.end();
-          },
+      const { from, to } = await during({
+        ...failure,
+        begin: async () => {
+          await failure.begin();
+          patched = tus.patch(location, 0, resumed);
+          conditions.push(...[a, b].map(untilUnhealthy));
         },
-        failure.lastsMs,
-      );
+        end: async () => {
+          await Promise.all(conditions);
+          await failure.end();
+        },
+      });
       const well = await healthyAfter(to, 'files are stored and read', async () => {
         const answers = await Promise.all([a, b].flatMap((node) => [upload(node), download(node), health(node)]));
         return answers.every(({ status }) => status === 200 || status === 201);
@@ -164,7 +156,8 @@ if (!hasS3Server())
       expect(statuses(load.samples.filter((sample) => !isOfFiles(sample) && sample.status !== 200))).toEqual({});
       for (const what of failure.refused)
         expect(away.filter((sample) => sample.what === what && sample.status === 503)).not.toEqual([]);
-      expect([201, 503]).toContain(inTheMiddle?.status);
+      // Who goes on sending for seconds after the refusal is cut, and may not have read it by then.
+      expect([201, 503, undefined]).toContain(inTheMiddle?.status);
       expect([204, 503]).toContain(patch);
       await expectAcknowledged();
       expect(cluster.nodes.flatMap(({ faults }) => faults)).toEqual([]);
@@ -172,11 +165,12 @@ if (!hasS3Server())
     TEST_MS,
   );
 
-  /** It is found out by one of the next looks. */
-  async function untilUnhealthy(node: ClusterNode, isOver: () => boolean): Promise<Sample> {
+  /** By the health of a node: one look is good for two seconds, and the next takes two until it gives up. */
+  async function untilUnhealthy(node: ClusterNode): Promise<Sample> {
+    const deadline = performance.now() + WITHIN_MS;
     for (;;) {
       const sample = await health(node);
-      if (sample.status !== 200 || isOver()) return sample;
+      if (sample.status !== 200 || performance.now() > deadline) return sample;
     }
   }
 

@@ -154,7 +154,7 @@ if (!hasPgBouncer())
     await done;
     // The nodes' own connections go past it.
     expect(busiest.clients).toBeGreaterThan(SERVER_CONNECTIONS);
-  }, 60_000);
+  });
 
   it('have their statements’ time limit from the pooler’s configuration', async () => {
     const client = new pg.Client({ connectionString: bouncer.url });
@@ -194,7 +194,7 @@ if (!hasPgBouncer())
     } finally {
       reader.close();
     }
-  }, 60_000);
+  });
 
   it('make clear at the start, and to doctor, what is missing or wrong', async () => {
     const settings = { DATA_DIR: data.path, PORT: '0', JWT_SECRET: 'b7Qm2xZr9LwTfK4sVn8JhC3dYp6GaE5u' };

@@ -57,7 +57,7 @@ describe('the section on operation in the README, followed as it is printed', ()
       expect((await login('ops@example.com', passwords.at(-1) as string)).status).toBe(200);
     }
     expect((await login('ops@example.com', passwords[0])).status).toBe(401);
-  }, 60_000);
+  });
 
   it('writes mails into the outbox', async () => {
     const [signUp] = session('session');
@@ -97,5 +97,5 @@ describe('the section on operation in the README, followed as it is printed', ()
 
   it('is looked at by the doctor', () => {
     expect(shell('npm run -s gatehouse -- doctor')).toContain('database');
-  }, 60_000);
+  });
 });

@@ -171,4 +171,4 @@ it('with the variables that the README names for S3, the same sessions run on a 
   } finally {
     await s3.stop();
   }
-}, 90_000);
+});

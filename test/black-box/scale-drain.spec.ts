@@ -58,7 +58,7 @@ describe('a program that is told to stop', () => {
     program = new Program({ PORT: '0', HOST: '127.0.0.1', DATA_DIR: data.path, BCRYPT_COST: '10' });
     const [, url] = await program.says(/listening on (http:\S+)/);
     port = Number(new URL(url).port);
-  }, 60_000);
+  });
 
   afterEach(() => program.kill());
   afterAll(() => data.remove());
@@ -81,7 +81,7 @@ describe('a program that is told to stop', () => {
     await until(() => first.isClosed && second.isClosed, 'the connections that had their answer');
     expect(await program.exit()).toEqual({ code: 0, signal: null });
     expect(idle.isClosed).toBe(true);
-  }, 60_000);
+  });
 
   it('says so in the answer to a request that was under way', async () => {
     const body = JSON.stringify({ email: 'slow@example.com', username: 'slow', password: 'SecurePass123!' });
@@ -92,5 +92,5 @@ describe('a program that is told to stop', () => {
     await newcomersRefused();
     expect(await connection.finish(body)).toMatch(/201 created[^]*connection: close/);
     expect(await program.exit()).toEqual({ code: 0, signal: null });
-  }, 60_000);
+  });
 });

@@ -161,7 +161,7 @@ if (missing.length > 0) process.emitWarning(`The scale tests are left out: insta
         const steps = session(name);
         expect((await outputsOf([first[1], ...steps], topology.url)).slice(1)).toEqual(printed(steps));
       }
-    }, 60_000);
+    });
   });
 
   describe('uploads', () => {
@@ -191,7 +191,7 @@ if (missing.length > 0) process.emitWarning(`The scale tests are left out: insta
         expect(sha256(direct.body)).toBe(sha256(content));
       }
       await topology.call(`/uploads/${file.id}`, { method: 'DELETE', token: user.token }, 204);
-    }, 60_000);
+    });
 
     it('passes an upload on while it comes, and its refusal before it is whole', async () => {
       const before = passed();
@@ -201,7 +201,7 @@ if (missing.length > 0) process.emitWarning(`The scale tests are left out: insta
       expect([answer?.status, answer?.body.error_code]).toEqual([413, 'file_too_large']);
       sending.cut();
       await until(() => passed() > before, 'the line of the log');
-    }, 60_000);
+    });
 
     it('takes a resumable upload whose pieces go to different nodes, and keeps the quota', async () => {
       const content = dice.text(24 * MIB);
@@ -227,7 +227,7 @@ if (missing.length > 0) process.emitWarning(`The scale tests are left out: insta
       // Two of them have room, with what is around a file in a form while it comes.
       const answers = await Promise.all([1, 2, 3].map(() => upload(Buffer.alloc(Math.floor(room * 0.4), 'x'))));
       expect(answers.map((answer) => answer?.status).sort()).toEqual([201, 201, 507]);
-    }, 90_000);
+    });
   });
 
   describe('live channels', () => {
@@ -261,7 +261,7 @@ if (missing.length > 0) process.emitWarning(`The scale tests are left out: insta
       expect(nodesOf(before, (path) => path.startsWith('/socket.io/')).size).toBeGreaterThan(1);
       const { nodes } = await topology.call('/broadcasting/stats', { token: topology.admin.token });
       expect(nodes).toHaveLength(3);
-    }, 60_000);
+    });
 
     it('know who is present, and carry what is not kept, over all nodes', async () => {
       const channel = 'presence-scale';
@@ -283,7 +283,7 @@ if (missing.length > 0) process.emitWarning(`The scale tests are left out: insta
       const left = once(sockets[0] as never, 'presence:left');
       sockets[3].close();
       expect(await left).toMatchObject([{ user: { username: 'dan' } }]);
-    }, 60_000);
+    });
 
     it('end at once at each node when the user signs out everywhere', async () => {
       const leaver = await topology.aUser('leaver');
@@ -293,6 +293,6 @@ if (missing.length > 0) process.emitWarning(`The scale tests are left out: insta
       const ends = sockets.map((socket) => once(socket as never, 'session:ended'));
       await topology.call('/auth/logout-all', { method: 'POST', token: leaver.token }, 204);
       for (const end of ends) expect(await end).toEqual([{ reason: 'logged_out' }]);
-    }, 60_000);
+    });
   });
 });

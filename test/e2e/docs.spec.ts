@@ -121,7 +121,7 @@ inBrowser('Swagger UI', () => {
         complaints.push(`left the server: ${request.url()}`);
     });
     await page.goto(`${app.url}/docs`);
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser.close();
     await app.close();

@@ -229,7 +229,7 @@ describe('downloads', () => {
       socket.on('data', (chunk: Buffer) => chunks.push(chunk));
       socket.on('error', () => undefined);
       try {
-        await once(socket, 'close', { signal: AbortSignal.timeout(8_000) });
+        await once(socket, 'close', { signal: AbortSignal.timeout(60_000) });
       } finally {
         socket.destroy();
       }

@@ -35,7 +35,7 @@ describe('the plans of lists of files', () => {
       );
     }
     await app.pool.query('VACUUM (ANALYZE) uploads');
-  }, 60_000);
+  });
   afterAll(() => app.close());
 
   /** The plan, as it ran, of the statement that finds the page. */

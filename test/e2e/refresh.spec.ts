@@ -107,7 +107,7 @@ describe('POST /auth/refresh', () => {
       }),
       { numRuns: 40 },
     );
-  }, 90_000);
+  });
 
   it.each([
     ['an access token', (user: { accessToken: string }) => user.accessToken],

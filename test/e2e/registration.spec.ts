@@ -233,5 +233,5 @@ describe('100 registrations of one address at once', () => {
     const { rows } = await app.pool.query('SELECT count(*)::int AS users FROM users');
     expect(rows).toEqual([{ users: 1 }]);
     await app.close();
-  }, 60_000);
+  });
 });

@@ -45,7 +45,7 @@ describe('replicas', () => {
     reader = await anAdmin(app);
     admin = await anAdmin(app);
     await replicaIs('up');
-  }, 90_000);
+  });
 
   afterAll(async () => {
     await app?.close();
@@ -75,7 +75,7 @@ describe('replicas', () => {
   }
 
   const replicaIs = (state: 'up' | 'left out') =>
-    until(() => app.app.get<Replica[]>(REPLICAS)[0].isUp === (state === 'up'), `a replica that is ${state}`, 25_000);
+    until(() => app.app.get<Replica[]>(REPLICAS)[0].isUp === (state === 'up'), `a replica that is ${state}`);
   const get = (path: string, who = reader) => app.http.get(`/api/v1${path}`).set(who.auth);
   const said = (pattern: RegExp) => app.log.filter((line) => pattern.test(line)).length;
   const asked = () => replica.statementsOf('gatehouse');

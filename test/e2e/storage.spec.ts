@@ -50,7 +50,7 @@ afterAll(async () => {
   await server?.stop();
   await hashes.onApplicationShutdown();
   rmSync(folder, { recursive: true, force: true });
-}, 60_000);
+});
 
 const newFolder = () => mkdtempSync(join(folder, 'store-'));
 

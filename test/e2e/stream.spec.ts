@@ -662,7 +662,7 @@ describe('event streams', () => {
         executablePath: CHROMIUM,
         args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
       });
-    }, 60_000);
+    });
     afterAll(() => browser.close());
 
     it('opens with a ticket, comes back by itself, and misses nothing', async () => {

@@ -39,7 +39,7 @@ export async function request(
         ...(body && { 'Content-Type': 'application/json' }),
       },
       body: body && JSON.stringify(body),
-      signal: AbortSignal.timeout(25_000),
+      signal: AbortSignal.timeout(60_000),
     });
     status = response.status;
     const text = await response.text();

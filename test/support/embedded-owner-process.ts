@@ -115,7 +115,7 @@ export function commandOf(pid: number): string {
 }
 
 export async function eventually(condition: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error(`waited too long for: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

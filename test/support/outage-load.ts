@@ -5,7 +5,7 @@ import { ask, connectTo } from './broadcast-clients.js';
 import type { Cluster, ClusterNode, ClusterUser } from './broadcast-cluster.js';
 
 /** Whoever waits longer has been forgotten. */
-const HANG_MS = 120_000;
+export const HANG_MS = 120_000;
 const PAUSE_MS = 10;
 const LOGIN_PAUSE_MS = 200;
 const PASSWORD = 'SecurePass123!';

@@ -134,11 +134,23 @@ class Cluster {
 
   private async startOsd(): Promise<void> {
     const id = randomUUID();
-    // Waits until the monitor answers.
-    await this.run('ceph', 'osd', 'new', id, '0');
-    await this.run('ceph', 'osd', 'crush', 'add', 'osd.0', '1.0', 'host=localhost', 'root=default');
+    await this.ask('osd', 'new', id, '0');
+    await this.ask('osd', 'crush', 'add', 'osd.0', '1.0', 'host=localhost', 'root=default');
     await this.run('ceph-osd', '-i', '0', '--mkfs', '--osd-uuid', id);
     this.daemon('ceph-osd', '-f', '-i', '0');
+  }
+
+  /** The monitor, which refuses for some time after its start. Both commands can be repeated. */
+  private async ask(...args: string[]): Promise<void> {
+    const deadline = Date.now() + START_SECONDS * 1000;
+    for (;;) {
+      try {
+        return await this.run('ceph', ...args);
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+        await delay(100);
+      }
+    }
   }
 
   private async run(program: string, ...args: string[]): Promise<void> {

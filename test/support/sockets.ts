@@ -6,7 +6,7 @@ import type { ErrorBody } from '../../src/common/errors/error-body.js';
 import type { TestApp } from './test-app.js';
 
 /** A client that waits for so long waits for what will not come. */
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 60_000;
 
 interface Event {
   readonly name: string;

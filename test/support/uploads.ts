@@ -190,7 +190,7 @@ export const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry:
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
-  withinMs = 15_000,
+  withinMs = 60_000,
 ): Promise<void> {
   const deadline = Date.now() + withinMs;
   while (!(await condition())) {

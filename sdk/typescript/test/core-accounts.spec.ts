@@ -7,7 +7,7 @@ describe('accounts', () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await TestServer.start();
-  }, 60_000);
+  });
   afterAll(() => server.stop());
 
   describe('auth', () => {

@@ -10,7 +10,7 @@ describe('administration, broadcasting and health', () => {
     server = await TestServer.start({ METRICS_TOKEN: 'token-of-the-metrics' });
     admin = await server.admin();
     user = await server.user();
-  }, 60_000);
+  });
   afterAll(() => server.stop());
 
   /** A small file, by the API itself. */

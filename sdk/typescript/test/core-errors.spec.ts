@@ -21,7 +21,7 @@ describe('errors', () => {
   const locals: LocalServer[] = [];
   beforeAll(async () => {
     server = await TestServer.start({ RATE_LIMIT_ENABLED: 'true', RATE_LIMIT_CREDENTIALS: '12/300' });
-  }, 60_000);
+  });
   afterAll(async () => {
     for (const local of locals) await local.stop();
     await server.stop();

@@ -18,7 +18,7 @@ describe('a download', () => {
     server = await TestServer.start();
     ({ api } = await server.user());
     ({ id } = await api.uploads.create(new File([content], 'naïve “file”.txt')));
-  }, 60_000);
+  });
   afterAll(() => server.stop());
 
   it('tells about the file, and gives its bytes as they come', async () => {

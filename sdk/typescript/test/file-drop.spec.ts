@@ -18,7 +18,7 @@ describe('examples/file-drop.mjs', () => {
     server = await TestServer.start({ MAX_FILE_SIZE: String(64 * MIB), PORT: String(await freePort()) });
     const scopes: ('uploads:read' | 'uploads:write')[] = ['uploads:read', 'uploads:write'];
     ({ key } = await (await server.user()).api.users.apiKeys.create({ name: 'drop', scopes }));
-  }, 60_000);
+  });
   afterAll(async () => {
     for (const line of lines) await line.close();
     await server.stop();
@@ -64,7 +64,7 @@ describe('examples/file-drop.mjs', () => {
     expect(await run('rm', id)).toEqual({ code: 1, stdout: '', stderr: `${id}: file_not_found\n` });
     expect(await run('get', id)).toEqual({ code: 1, stdout: '', stderr: 'File not found\n' });
     expect((await run('list')).stdout).toBe('');
-  }, 60_000);
+  });
 
   it('says in one line what is wrong', async () => {
     const usage = expect.stringMatching(/^usage: /);
@@ -78,7 +78,7 @@ describe('examples/file-drop.mjs', () => {
     const nobody = `http://127.0.0.1:${await freePort()}`;
     const elsewhere = await ended(start(['list'], { GATEHOUSE_URL: nobody }));
     expect(elsewhere).toMatchObject({ code: 1, stderr: `GET ${nobody}/api/v1/uploads: no answer (ECONNREFUSED)\n` });
-  }, 60_000);
+  });
 
   it('leaves nothing behind when it is interrupted', async () => {
     writeFileSync(join(folder, 'large.txt'), new Dice(25).text(30 * MIB));
@@ -93,7 +93,7 @@ describe('examples/file-drop.mjs', () => {
     line.break();
     expect(await over).toEqual({ code: 1, stdout: '', stderr: 'Interrupted\n' });
     expect(storedFiles(server.dataDir)).toEqual({ published: [], unfinished: [] });
-  }, 60_000);
+  });
 
   it('asks for the versions that this repository has', () => {
     const read = (path: string) => JSON.parse(readFileSync(path, 'utf8'));

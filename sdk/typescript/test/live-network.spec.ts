@@ -25,7 +25,7 @@ describe('a network that fails', () => {
     const { email, password } = await server.user();
     api = server.client({ baseURL: line.url, maxRetries: 0 });
     await api.auth.login({ email, password });
-  }, 60_000);
+  });
   afterAll(async () => {
     stopWatching();
     await line?.close();
@@ -46,7 +46,7 @@ describe('a network that fails', () => {
     await messages.until((items) => items.at(-1)?.sequence === last);
     expect(sequences(messages)).toEqual(range(first, last));
     live.close();
-  }, 60_000);
+  });
 
   it('dead without being closed: noticed by the missing heartbeats, and nothing is missed', async () => {
     const live = api.broadcasting.connect();
@@ -84,10 +84,10 @@ describe('a network that fails', () => {
     const failure = failureOf(live.publish({ channel: CHANNEL, event: 'moved', durable: false }));
     expect(await failure).toBeInstanceOf(ConnectionError);
     live.close();
-  }, 90_000);
+  });
 
   it('has a stream given up at once that never began, and gone on with that did', async () => {
-    const signal = AbortSignal.timeout(20_000);
+    const signal = AbortSignal.timeout(60_000);
     expect(await watch(server.client({ apiKey: 'ghk_x' }), CHANNEL, { signal }).end).toMatchObject({ status: 401 });
     line.refuse();
     expect(await failureOf(api.broadcasting.stream(CHANNEL).next())).toBeInstanceOf(ConnectionError);
@@ -98,7 +98,7 @@ describe('a network that fails', () => {
     await publish();
     await stream.messages.atLeast(1);
     expect(sequences(stream.messages)).toEqual([last]);
-  }, 60_000);
+  });
 
   it('keeps a token out of addresses', () => {
     expect(line.sent).toContain('/socket.io/?EIO=4&transport=websocket');

@@ -82,7 +82,7 @@ function serve(compiled: string): Server {
       executablePath: CHROMIUM,
       args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
     });
-  }, 90_000);
+  });
   afterAll(async () => {
     await browser?.close();
     pages?.close();
@@ -99,7 +99,7 @@ function serve(compiled: string): Server {
     expect(await page.getByRole('alert').textContent({ timeout: 10_000 })).not.toBe('');
     await page.getByRole('alert').waitFor();
     await page.context().close();
-  }, 60_000);
+  });
 
   it('shows in one page what is posted in another, once and in order, over a kill of the server and after a reload', async () => {
     const [writer, reader] = [await open(), await open()];

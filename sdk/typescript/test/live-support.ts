@@ -9,7 +9,7 @@ import type {
 } from '../src/index.js';
 
 /** What has not come by then will not come. */
-const PATIENCE_MS = 25_000;
+const PATIENCE_MS = 60_000;
 
 /** Values as they come, and somebody who waits for them. */
 export class Log<Item> {

@@ -24,7 +24,7 @@ inBrowser('Tabs that share a session')('two tabs with one localStorage', () => {
       return false;
     });
     browser = await launchBrowser();
-  }, 60_000);
+  });
   beforeEach(async () => {
     context = await browser.newContext();
     beforeRefresh = () => Promise.resolve();
@@ -84,14 +84,14 @@ inBrowser('Tabs that share a session')('two tabs with one localStorage', () => {
 
   it('with Web Locks the session is renewed once', async () => {
     expect(await race(true)).toBe(ROUNDS);
-  }, 60_000);
+  });
 
   it('without Web Locks nobody is signed out either', async () => {
     await context.addInitScript(() => Object.defineProperty(navigator, 'locks', { value: undefined }));
     const refreshes = await race(false);
     expect(refreshes).toBeGreaterThanOrEqual(ROUNDS);
     expect(refreshes).toBeLessThanOrEqual(2 * ROUNDS);
-  }, 60_000);
+  });
 
   it('a page that is loaded again is still signed in, and a logout holds for both', async () => {
     const [one, two] = [await open(), await open()];
@@ -105,7 +105,7 @@ inBrowser('Tabs that share a session')('two tabs with one localStorage', () => {
       'AuthenticationError',
       401,
     ]);
-  }, 60_000);
+  });
 
   it('errors say what the server said, also from another origin', async () => {
     const page = await open();
@@ -119,5 +119,5 @@ inBrowser('Tabs that share a session')('two tabs with one localStorage', () => {
       code: 'login_failed',
       requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
     });
-  }, 60_000);
+  });
 });

@@ -13,7 +13,7 @@ describe('the session', () => {
   beforeAll(async () => {
     server = await TestServer.start({ JWT_ACCESS_TTL: '6' });
     proxy = await LocalServer.proxy(server.url, (...call) => intercept?.(...call) ?? false);
-  }, 60_000);
+  });
   beforeEach(() => {
     intercept = undefined;
   });
@@ -98,7 +98,7 @@ describe('the session', () => {
     await server.restart();
     expect((await api.users.me()).id).toBe(id);
     expect((await kept(tokens)).refresh_token).not.toBe(before.refresh_token);
-  }, 60_000);
+  });
 
   it('goes on with a token that still holds while it cannot be renewed', async () => {
     const { api, tokens } = await signedIn();
@@ -134,7 +134,7 @@ describe('the session', () => {
       expect((await api.users.me()).id).toBe(id);
       expect(isLost).toBe(true);
     }
-  }, 40_000);
+  });
 
   it('is shared by two clients on one storage', async () => {
     const { api, tokens } = await signedIn();

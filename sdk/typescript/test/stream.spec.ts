@@ -23,7 +23,7 @@ describe('event streams', () => {
     server = await TestServer.start();
     admin = await server.admin();
     ann = await server.user();
-  }, 60_000);
+  });
   afterAll(async () => {
     stopWatching();
     await server?.stop();

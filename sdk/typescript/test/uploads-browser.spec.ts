@@ -28,7 +28,7 @@ inBrowser('uploads and downloads')('uploads and downloads of a page', () => {
     pages = await startPages();
     server = await TestServer.start({ CORS_ORIGINS: pages.origin, MAX_FILE_SIZE: String(30 * MIB) });
     browser = await launchBrowser();
-  }, 60_000);
+  });
   beforeEach(async () => {
     const { email, password } = await server.user();
     page = await browser.newPage();
@@ -77,26 +77,22 @@ inBrowser('uploads and downloads')('uploads and downloads of a page', () => {
   it.each([
     ['in a form', { resumable: false }, 'POST'],
     ['by tus', { resumable: true }, 'PATCH'],
-  ])(
-    'uploads %s and tells how far it is',
-    async (_way, options, method) => {
-      const requests: string[] = [];
-      page.on('request', (request) => requests.push(`${request.method()} ${request.resourceType()}`));
-      // Browsers tell of progress now and then: what goes too fast has none.
-      const devtools = await page.context().newCDPSession(page);
-      const conditions = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: content.length };
-      await devtools.send('Network.emulateNetworkConditions', conditions);
-      const { stored, seen, error } = await upload(content, 'größe.txt', { description: 'of a page', ...options });
-      expect(error).toBeUndefined();
-      expect(stored).toMatchObject({ filename: 'größe.txt', description: 'of a page', file_hash: sha256(content) });
-      const sent = seen.map((progress) => progress.sent);
-      expect(sent).toEqual([...new Set(sent)].sort((a, b) => a - b));
-      expect(sent.length).toBeGreaterThan(2);
-      expect(seen.at(-1)).toEqual({ sent: content.length, total: content.length });
-      expect(requests).toContain(`${method} xhr`);
-    },
-    60_000,
-  );
+  ])('uploads %s and tells how far it is', async (_way, options, method) => {
+    const requests: string[] = [];
+    page.on('request', (request) => requests.push(`${request.method()} ${request.resourceType()}`));
+    // Browsers tell of progress now and then: what goes too fast has none.
+    const devtools = await page.context().newCDPSession(page);
+    const conditions = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: content.length };
+    await devtools.send('Network.emulateNetworkConditions', conditions);
+    const { stored, seen, error } = await upload(content, 'größe.txt', { description: 'of a page', ...options });
+    expect(error).toBeUndefined();
+    expect(stored).toMatchObject({ filename: 'größe.txt', description: 'of a page', file_hash: sha256(content) });
+    const sent = seen.map((progress) => progress.sent);
+    expect(sent).toEqual([...new Set(sent)].sort((a, b) => a - b));
+    expect(sent.length).toBeGreaterThan(2);
+    expect(seen.at(-1)).toEqual({ sent: content.length, total: content.length });
+    expect(requests).toContain(`${method} xhr`);
+  });
 
   it('uploads without a listener by fetch, and streams as well', async () => {
     const hashes = await page.evaluate(async (text) => {
@@ -109,18 +105,14 @@ inBrowser('uploads and downloads')('uploads and downloads of a page', () => {
     expect(hashes).toEqual(Array(3).fill(sha256(Buffer.from('a text'))));
   });
 
-  it.each([false, true])(
-    'throws the errors of the server (resumable: %s)',
-    async (resumable) => {
-      const { error } = await upload(Buffer.from('no picture'), 'a.png', { resumable });
-      expect(error).toMatchObject({ kind: 'GatehouseError', status: 415, code: 'file_type_mismatch' });
-      const { error: long } = await upload(Buffer.from('a'), 'a.txt', { resumable, description: 'a'.repeat(1001) });
-      expect(long).toMatchObject({ kind: 'ValidationError', status: 422 });
-      const { error: large } = await upload(Buffer.alloc(31 * MIB, 'a'), 'a.txt', { resumable });
-      expect(large).toMatchObject({ kind: 'GatehouseError', status: 413, code: 'file_too_large' });
-    },
-    60_000,
-  );
+  it.each([false, true])('throws the errors of the server (resumable: %s)', async (resumable) => {
+    const { error } = await upload(Buffer.from('no picture'), 'a.png', { resumable });
+    expect(error).toMatchObject({ kind: 'GatehouseError', status: 415, code: 'file_type_mismatch' });
+    const { error: long } = await upload(Buffer.from('a'), 'a.txt', { resumable, description: 'a'.repeat(1001) });
+    expect(long).toMatchObject({ kind: 'ValidationError', status: 422 });
+    const { error: large } = await upload(Buffer.alloc(31 * MIB, 'a'), 'a.txt', { resumable });
+    expect(large).toMatchObject({ kind: 'GatehouseError', status: 413, code: 'file_too_large' });
+  });
 
   it('goes on after the page was loaded again', async () => {
     // As when the visitor leaves in the middle: the first part arrives, and no more.
@@ -148,7 +140,7 @@ inBrowser('uploads and downloads')('uploads and downloads of a page', () => {
       [content.toString(), server.url],
     );
     expect([id, file_hash, left]).toEqual([begun[0][1], sha256(content), []]);
-  }, 60_000);
+  });
 
   it('stops at a signal', async () => {
     const outcome = await page.evaluate(async (text) => {
@@ -164,7 +156,7 @@ inBrowser('uploads and downloads')('uploads and downloads of a page', () => {
       return [...(await Promise.all(stops)), (await kept.api.uploads.list()).total];
     }, content.toString());
     expect(outcome).toEqual(['enough', 'enough', 0]);
-  }, 60_000);
+  });
 
   it('downloads, whole and in parts, with the name of the file', async () => {
     const { stored } = await upload(content, 'größe.txt', {});
@@ -191,7 +183,7 @@ inBrowser('uploads and downloads')('uploads and downloads of a page', () => {
       text: content.toString('utf8', 5, 10),
       range: { start: 5, end: 9, total: content.length },
     });
-  }, 60_000);
+  });
 
   it('takes no credentials along to the store that the server names', async () => {
     const { url, asked } = await store;

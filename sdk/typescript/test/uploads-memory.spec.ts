@@ -57,7 +57,7 @@ describe('a file of 300 MiB on disk', () => {
     const lines = Array.from({ length: SIZE / MIB }, () => line);
     await pipeline(Readable.from(lines), createWriteStream(path));
     writeFileSync(join(client.path, 'large.mjs'), PROGRAM);
-  }, 60_000);
+  });
   afterAll(async () => {
     await server.stop();
     client.remove();

@@ -36,7 +36,7 @@ describe('uploads', () => {
 
   beforeAll(async () => {
     server = await TestServer.start({ MAX_FILE_SIZE: String(4 * MIB), USER_QUOTA: String(6 * MIB) });
-  }, 60_000);
+  });
   beforeEach(async () => {
     ({ api } = await server.user());
   });
