@@ -112,10 +112,10 @@ describe(`two nodes, seed ${SEED}`, () => {
     const shown = credential === 'key' ? key : user.token;
     const socket = opening(connectTo(b.url, shown, { transports: ['websocket'] }));
     const told = once(socket as never, 'session:ended');
+    const closed = once(socket as never, 'disconnect').then(() => performance.now());
     await once(socket as never, 'connect');
     const ask = () => send(b, 'admin', { path: '/admin/stats', token: shown });
     expect((await ask()).status).toBe(200);
-    const closed = once(socket as never, 'disconnect').then(() => performance.now());
     const { path, method, token, body } = end(user, keyId);
     await before();
     const ended = await send(a, 'end', { path, token, ...(body && json(body)), method });

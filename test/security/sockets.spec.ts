@@ -200,6 +200,16 @@ describe('sockets', () => {
       expect(await again.subscribe('private-role.admin')).toMatchObject({ ok: false, error: { code: 403 } });
     });
 
+    it('that has come with the new role keeps its sockets when that is announced late', async () => {
+      const [promoted, demoted] = [await anAdmin(here), await anAdmin(here)];
+      const client = await elsewhere(promoted);
+      const other = await elsewhere(demoted);
+      await sql("SELECT pg_notify('gatehouse_access', $1)", `user-role:${promoted.id}`);
+      await sql("UPDATE users SET role = 'user' WHERE id = $1", demoted.id);
+      expect(await other.ended()).toBe('role_changed');
+      await expectOpen(client);
+    });
+
     it('that is demoted while a node does not hear of it may nothing more, and loses its sockets', async () => {
       const demoted = await anAdmin(here);
       const [reader, asking] = [await elsewhere(demoted), await elsewhere(demoted)];

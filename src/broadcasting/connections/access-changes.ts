@@ -78,7 +78,7 @@ export class AccessChanges {
     const reason = PRECEDENCE.find((what) =>
       missed.some((change) => change.what === what && concerns(change, connection)),
     );
-    if (reason) connection.end(REASONS[reason]);
+    if (reason) this.end(reason, [connection]);
     else if (mark < this.resyncMark) void this.recheck([connection]);
   }
 
@@ -98,8 +98,14 @@ export class AccessChanges {
     this.remembered.push(...changes.map((change) => ({ ...change, at: now, mark })));
     for (const change of changes) {
       if (change.what === 'member') for (const lost of this.membershipListeners) lost(change.userId, change.subject);
-      else for (const connection of this.concernedBy(change)) connection.end(REASONS[change.what]);
+      else this.end(change.what, this.concernedBy(change));
     }
+  }
+
+  /** A role may have been announced late, to a connection that rests on it already: only the database knows. */
+  private end(what: string, connections: LiveConnection[]): void {
+    if (what === 'user-role') void this.recheck(connections);
+    else for (const connection of connections) connection.end(REASONS[what]);
   }
 
   private concernedBy(change: Change): LiveConnection[] {
