@@ -61,7 +61,7 @@ describe(`several nodes on one PostgreSQL, seed ${SEED}`, () => {
     reader = await cluster.aUser('reader');
     sql = new pg.Client(cluster.database.connection);
     await sql.connect();
-  }, 120_000);
+  });
 
   afterEach(async () => {
     await Promise.all(opened.splice(0).map((what) => what.close()));
@@ -131,7 +131,7 @@ describe(`several nodes on one PostgreSQL, seed ${SEED}`, () => {
       const { items } = await cluster.history(channel, reader.token);
       for (const { handled, disconnects } of readers)
         expect([handled.distinct(channel), handled.faults, disconnects]).toEqual([items, [], 0]);
-    }, 120_000);
+    });
   });
 
   it('publish again when the connection on which they do so has hung', async () => {
@@ -209,7 +209,7 @@ describe(`several nodes on one PostgreSQL, seed ${SEED}`, () => {
     // A node that nobody uses is none.
     await socketOf(guest, b);
     await until(async () => (await stats()).nodes.length === 2, 'the node to be back', WITHIN_MS);
-  }, 120_000);
+  });
 
   describe('being stopped while messages are published', () => {
     let ledger: Ledger;
@@ -276,7 +276,7 @@ describe(`several nodes on one PostgreSQL, seed ${SEED}`, () => {
       // It has said goodbye: nobody waits for its lease.
       expect(nodes).toHaveLength(1);
       await b.start();
-    }, 120_000);
+    });
 
     it('loses nothing when one after the other is restarted', async () => {
       const channel = newChannel();
@@ -299,6 +299,6 @@ describe(`several nodes on one PostgreSQL, seed ${SEED}`, () => {
         }
       });
       await expectAll(readers, channel, log);
-    }, 120_000);
+    });
   });
 });

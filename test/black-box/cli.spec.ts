@@ -20,9 +20,6 @@ interface Run {
   stderr: string;
 }
 
-/** Each run is a process that loads the whole program. */
-jest.setTimeout(120_000);
-
 const data = temporaryDataDir();
 const environment = {
   PORT: '0',

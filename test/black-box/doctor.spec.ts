@@ -37,9 +37,6 @@ interface Report {
   text: string;
 }
 
-/** Each run is a process that loads the whole program, and some wait for what does not come. */
-jest.setTimeout(120_000);
-
 const data = temporaryDataDir();
 const environment = { DATA_DIR: data.path, PORT: '0', BCRYPT_COST: '10' };
 const CHECKS = [

@@ -54,7 +54,7 @@ describe(`PostgreSQL that goes away, seed ${SEED}`, () => {
     [a, b] = installation.nodes;
     adminToken = installation.cluster.admin.token;
     [alice, bob] = [await installation.aUser('alice'), await installation.aUser('bob')];
-  }, 120_000);
+  });
 
   afterEach(() => {
     for (const what of opened.splice(0)) what.close();

@@ -43,7 +43,7 @@ describe(`two nodes, seed ${SEED}`, () => {
     adminToken = installation.cluster.admin.token;
     sql = new pg.Client(installation.cluster.database.connection);
     await sql.connect();
-  }, 120_000);
+  });
 
   afterEach(async () => {
     await Promise.all(opened.splice(0).map((what) => what.close()));

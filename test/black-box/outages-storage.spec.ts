@@ -66,7 +66,7 @@ if (!hasS3Server())
     const { body } = await upload(a);
     known = { id: body.id, content: (await download(b, body.id)).body };
     expect(sha256(Buffer.from(known.content))).toBe(acknowledged.get(known.id));
-  }, 180_000);
+  });
 
   afterAll(async () => {
     await installation?.end();

@@ -73,7 +73,7 @@ if (!hasPgBouncer())
     await b.start();
     admin = await signIn(a, 'admin@example.com');
     user = await aUser(a, 'pooled');
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await Promise.all(nodes.map((node) => node.end()));
@@ -232,5 +232,5 @@ if (!hasPgBouncer())
     expect([endless.code, endless.text]).toEqual([0, expect.stringContaining('have no time limit on the server')]);
     for (const { text } of [alone, twice, apart, doctor, sound, endless])
       expect(text).not.toContain(String(database.connection.password));
-  }, 120_000);
+  });
 });

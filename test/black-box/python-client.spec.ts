@@ -146,7 +146,7 @@ class PythonClient {
     url = (await program.says(/listening on (http:\S+)/))[1].replace('localhost', '127.0.0.1');
     const { body } = await http.post('/api/v1/auth/login').send(admin).expect(200);
     [token, id] = [body.access_token, body.user.id];
-  }, 120_000);
+  });
 
   afterEach(() => Promise.all(clients.splice(0).map((started) => started.kill())));
 

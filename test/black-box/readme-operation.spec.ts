@@ -41,7 +41,7 @@ describe('the section on operation in the README, followed as it is printed', ()
   const login = (username: string, password: string) =>
     fetch(`${url}/api/v1/auth/login`, { method: 'POST', body: new URLSearchParams({ username, password }) });
 
-  beforeAll(start, 60_000);
+  beforeAll(start);
   afterAll(async () => {
     await program.kill();
     home.remove();
@@ -93,7 +93,7 @@ describe('the section on operation in the README, followed as it is printed', ()
     expect(await (await login('ann', 'SecurePass123!')).json()).toMatchObject({ mfa_required: true });
     // Made after the backup.
     expect(shell(admin)).toContain('later@example.com');
-  }, 120_000);
+  });
 
   it('is looked at by the doctor', () => {
     expect(shell('npm run -s gatehouse -- doctor')).toContain('database');

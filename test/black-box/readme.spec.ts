@@ -65,7 +65,7 @@ it('the sessions in the README run as they are printed', async () => {
       expect((await outputsOf([login, ...steps], url)).slice(1)).toEqual(printed(steps));
     }
   });
-}, 120_000);
+});
 
 it('the client in the README misses no message, whatever becomes of the server', async () => {
   const data = temporaryDataDir();
@@ -124,7 +124,7 @@ it('the client in the README misses no message, whatever becomes of the server',
     await program.exit();
     data.remove();
   }
-}, 120_000);
+});
 
 it('with the variables that the README names for S3, the same sessions run on a bucket', async () => {
   const s3 = await startS3Server();

@@ -91,7 +91,7 @@ if (missing.length > 0) process.emitWarning(`The scale tests are left out: insta
   beforeAll(async () => {
     topology = await Topology.start();
     reader = await topology.aUser('reader');
-  }, 180_000);
+  });
 
   afterEach(() => {
     for (const some of readers.splice(0)) some.close();
@@ -138,7 +138,7 @@ if (missing.length > 0) process.emitWarning(`The scale tests are left out: insta
       expect(published.map(({ sequence }) => sequence)).toEqual(
         published.map(({ sequence }) => sequence as number).sort((one, other) => one - other),
       );
-  }, 120_000);
+  });
 
   it('a node killed in the middle of publishes and uploads: nothing acknowledged is lost, everybody is back', async () => {
     const channel = 'killing';
@@ -235,5 +235,5 @@ if (missing.length > 0) process.emitWarning(`The scale tests are left out: insta
       },
     );
     expect(sha256(whole.body)).toBe(sha256(large));
-  }, 120_000);
+  });
 });

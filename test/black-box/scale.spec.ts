@@ -53,7 +53,7 @@ if (missing.length > 0) process.emitWarning(`The scale tests are left out: insta
   beforeAll(async () => {
     topology = await Topology.start({ USER_QUOTA: String(QUOTA), RATE_LIMIT_ANONYMOUS: `${ANONYMOUS_LIMIT}/60` });
     user = await topology.aUser('somebody');
-  }, 180_000);
+  });
 
   afterEach(() => {
     for (const what of opened.splice(0)) what.close();

@@ -195,7 +195,7 @@ describe('kill -9 in the middle of 50 uploads', () => {
       cleaning.catch(() => undefined);
       cleanings.set(installation, cleaning);
     }
-  }, 120_000);
+  });
 
   afterAll(() => Promise.all(installations.map((installation) => installation.end())));
 

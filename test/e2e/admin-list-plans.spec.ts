@@ -57,7 +57,7 @@ describe('the plans of lists for admins', () => {
     await fill(client);
     client.release(true);
     admin = await anAdmin(app);
-  }, 120_000);
+  });
   afterAll(() => app.close());
 
   /** The plan, as it ran, of the statement that finds the page. */

@@ -318,5 +318,5 @@ describe('the statistics under random operations of several at once', () => {
     }
     expect((await statsOf(app, admin)).files.total).toBeGreaterThan(0);
     expect(app.log.filter((line) => /40P01|deadlock/i.test(line))).toEqual([]);
-  }, 120_000);
+  });
 });

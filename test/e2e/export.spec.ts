@@ -344,35 +344,31 @@ describe('GET /users/me/export', () => {
   });
 });
 
-(hasS3Server() ? it : it.skip)(
-  'GET /users/me/export takes the bytes from S3',
-  async () => {
-    const server = await startS3Server();
-    if (!server) throw new Error('there is no S3 server');
-    await createBucket(server, 'exports');
-    const app = await startTestApp({
-      STORAGE_DRIVER: 's3',
-      S3_ENDPOINT: server.endpoint,
-      S3_FORCE_PATH_STYLE: 'true',
-      S3_BUCKET: 'exports',
-      S3_ACCESS_KEY_ID: server.accessKeyId,
-      S3_SECRET_ACCESS_KEY: server.secretAccessKey,
-      ALLOWED_FILE_TYPES: '*',
-    });
-    try {
-      const user = await aSignedInUser(app);
-      const contents = [randomBytes(9 * MIB), Buffer.alloc(0), Buffer.from('text')];
-      for (const [n, bytes] of contents.entries())
-        await app.http.post('/api/v1/uploads').set(user.auth).attach('file', bytes, `${n}.bin`).expect(201);
-      const { body } = await app.http.get(EXPORT).set(user.auth).responseType('blob').expect(200);
-      expect(await faultsFoundByOthers(body as Buffer)).toEqual([]);
-      const { names, entries } = await readArchive(body as Buffer);
-      const sent = names.filter((name) => name.startsWith('files/')).map((name) => entries.get(name)?.bytes);
-      expect(sent.map((bytes, n) => bytes?.equals(contents[n]))).toEqual([true, true, true]);
-    } finally {
-      await app.close();
-      await server.stop();
-    }
-  },
-  180_000,
-);
+(hasS3Server() ? it : it.skip)('GET /users/me/export takes the bytes from S3', async () => {
+  const server = await startS3Server();
+  if (!server) throw new Error('there is no S3 server');
+  await createBucket(server, 'exports');
+  const app = await startTestApp({
+    STORAGE_DRIVER: 's3',
+    S3_ENDPOINT: server.endpoint,
+    S3_FORCE_PATH_STYLE: 'true',
+    S3_BUCKET: 'exports',
+    S3_ACCESS_KEY_ID: server.accessKeyId,
+    S3_SECRET_ACCESS_KEY: server.secretAccessKey,
+    ALLOWED_FILE_TYPES: '*',
+  });
+  try {
+    const user = await aSignedInUser(app);
+    const contents = [randomBytes(9 * MIB), Buffer.alloc(0), Buffer.from('text')];
+    for (const [n, bytes] of contents.entries())
+      await app.http.post('/api/v1/uploads').set(user.auth).attach('file', bytes, `${n}.bin`).expect(201);
+    const { body } = await app.http.get(EXPORT).set(user.auth).responseType('blob').expect(200);
+    expect(await faultsFoundByOthers(body as Buffer)).toEqual([]);
+    const { names, entries } = await readArchive(body as Buffer);
+    const sent = names.filter((name) => name.startsWith('files/')).map((name) => entries.get(name)?.bytes);
+    expect(sent.map((bytes, n) => bytes?.equals(contents[n]))).toEqual([true, true, true]);
+  } finally {
+    await app.close();
+    await server.stop();
+  }
+});

@@ -45,7 +45,7 @@ let server: S3Server | null = null;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'gatehouse-storage-'));
   server = await startS3Server();
-}, 150_000);
+});
 afterAll(async () => {
   await server?.stop();
   await hashes.onApplicationShutdown();
@@ -428,7 +428,7 @@ for (const { name, isHere, create } of drivers) {
         expect(await storage.findMissing([...keys, 'no-such-key'])).toEqual(['no-such-key']);
         await storage.remove(keys);
         expect(await entries(storage)).toEqual([]);
-      }, 120_000);
+      });
     });
 
     it('keeps its name', async () => {

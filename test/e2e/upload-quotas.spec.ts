@@ -196,7 +196,7 @@ describe('the sums under random operations of several users at once', () => {
     expect([...statuses.keys()].filter((status) => !expected.includes(status))).toEqual([]);
     for (const status of [200, 201, 204, 413, 415, 507]) expect(statuses.get(status)).toBeGreaterThan(0);
     expectNoDeadlock(app);
-  }, 120_000);
+  });
 
   it('leave on disk what the rows say, and nothing more', async () => {
     await app.app.get(Reconciler).sweep();

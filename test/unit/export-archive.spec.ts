@@ -22,7 +22,7 @@ describe('the archive of an export', () => {
     const bytes = await zip;
     const { entryCount } = await promisify<Buffer, ZipFile>(fromBuffer)(bytes);
     expect(entryCount).toBe(count);
-  }, 120_000);
+  });
 
   it('is read by every program', async () => {
     const archive = new ExportArchive(never());

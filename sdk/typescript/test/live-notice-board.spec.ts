@@ -146,5 +146,5 @@ function serve(compiled: string): Server {
     await admin.admin.users.revokeSessions(ann.id);
     await reader.getByLabel('Password').waitFor();
     expect(faults).toEqual([]);
-  }, 120_000);
+  });
 });

@@ -68,7 +68,7 @@ describe('the package', () => {
     packed = packClient();
     consumer = installClient(packed.tarball);
     installed = join(consumer.path, 'node_modules/@gatehouse/client');
-  }, 120_000);
+  });
   afterAll(() => {
     consumer?.remove();
     packed?.remove();
@@ -123,7 +123,7 @@ describe('the package', () => {
     } finally {
       await server.stop();
     }
-  }, 120_000);
+  });
 
   it.each([
     ['nodenext', 'nodenext'],
@@ -166,7 +166,7 @@ describe('the package', () => {
     } finally {
       rmSync(target, { recursive: true });
     }
-  }, 180_000);
+  });
 
   it('every public class and method is documented (npm run sdk:docs)', () => {
     const typedoc = join(ROOT, 'node_modules/typedoc/bin/typedoc');

@@ -24,7 +24,7 @@ describe('the guide', () => {
     packed = packClient();
     const dependencies = ['socket.io-client', 'eventsource-parser', 'tus-js-client'];
     consumer = installClient(packed.tarball, [...dependencies, 'otpauth']);
-  }, 120_000);
+  });
   afterAll(async () => {
     consumer?.remove();
     packed?.remove();
@@ -46,7 +46,7 @@ describe('the guide', () => {
       stderr: '',
       printed: [...blocks.map((block) => block.printed), ''],
     });
-  }, 180_000);
+  });
 
   it('names files and commands that there are', () => {
     const { scripts, version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));

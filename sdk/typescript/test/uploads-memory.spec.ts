@@ -73,6 +73,5 @@ describe('a file of 300 MiB on disk', () => {
       expect(isWhole).toBe(true);
       expect(peak).toBeLessThan(PEAK_MAX);
     },
-    120_000,
   );
 });
