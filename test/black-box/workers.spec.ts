@@ -45,9 +45,9 @@ describe('workers on one port', () => {
   const ask = (path: string, init: RequestInit = {}) =>
     // What was handed to a worker in the moment of its end is never answered.
     fetch(url + path, {
+      signal: AbortSignal.timeout(60_000),
       ...init,
       headers: { Connection: 'close', ...init.headers },
-      signal: AbortSignal.timeout(60_000),
     });
   const post = async (path: string, body: object): Promise<any> => {
     const headers = { 'Content-Type': 'application/json', ...(token && { Authorization: `Bearer ${token}` }) };
@@ -194,7 +194,7 @@ describe('workers on one port', () => {
     expect(after.filter((pid) => before.includes(pid))).toEqual([]);
     await until(
       () =>
-        ask('/api/v1/health').then(
+        ask('/api/v1/health', { signal: AbortSignal.timeout(5_000) }).then(
           ({ ok }) => ok,
           () => false,
         ),

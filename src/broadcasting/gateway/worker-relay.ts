@@ -19,6 +19,8 @@ const PATH = '/socket.io/';
 const OWNER = /^[\w-]+\.(\d{1,9})$/;
 /** What the engine answers as a session that it does not know. */
 const GONE = `${PATH}?EIO=4&transport=polling&sid=gone`;
+/** They are of the way between the workers. */
+const HOP_HEADERS = ['connection', 'keep-alive'];
 /** The owner has ended, or has not been there. */
 const NOBODY = new Set(['ENOENT', 'ECONNREFUSED']);
 
@@ -95,13 +97,13 @@ export class WorkerRelay {
       socketPath,
       method,
       path: url,
-      headers: { ...headers, connection: 'close' },
+      // The owner must not be the one who closes: a body ends with an empty write, which fails when the answer has come before it.
+      headers: { ...headers, connection: 'keep-alive' },
       agent: false,
     });
     passed.on('response', (answer) => {
       const passedOn = { ...answer.headers };
-      // It is of the way between the workers.
-      delete passedOn.connection;
+      for (const name of HOP_HEADERS) delete passedOn[name];
       response.writeHead(answer.statusCode ?? 502, passedOn);
       pipeline(answer, response, () => undefined);
     });
@@ -122,8 +124,7 @@ export class WorkerRelay {
       const lines = [`${request.method} ${request.url} HTTP/1.1`];
       for (let at = 0; at < request.rawHeaders.length; at += 2)
         lines.push(`${request.rawHeaders[at]}: ${request.rawHeaders[at + 1]}`);
-      passed.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
-      passed.write(head);
+      passed.write(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]));
       // What one has still to say is written out before the other ends.
       pipeline(passed, connection, () => undefined);
       pipeline(connection, passed, () => undefined);
