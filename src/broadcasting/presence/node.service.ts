@@ -18,7 +18,8 @@ const FAREWELL_TIMEOUT_MS = 3_000;
 
 /**
  * This process among those that share the database. It holds a lease for as long as it is alive, and removes others whose lease has run
- * out while its own was renewed in time, with their audiences and presences. It begins when it is first used: a command that creates the application is no node.
+ * out while its own was renewed in time, with their audiences and presences. It begins when it is first used: a command that creates the
+ * application is no node.
  */
 @Injectable()
 export class NodeService implements BeforeApplicationShutdown {
