@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { constants, getPriority } from 'node:os';
 import { dictionary } from '@zxcvbn-ts/language-common';
 import bcrypt from 'bcryptjs';
 import type { Piscina } from 'piscina';
@@ -190,6 +192,21 @@ describe('passwords', () => {
     expect(runWorker(asked.mock.calls[0][0])).toBe(false);
     const work = compared.mock.calls.map(([, hash]) => 2 ** bcrypt.getRounds(hash));
     expect(work.reduce((sum, more) => sum + more)).toBe(2 ** COST);
+  });
+
+  // Of Linux alone.
+  (process.platform === 'linux' ? it : it.skip)('are hashed in threads that requests go before', async () => {
+    await login('nobody_at_all', PASSWORD).expect(401);
+    const priorities = readdirSync('/proc/self/task').map((id) => {
+      try {
+        const stat = readFileSync(`/proc/self/task/${id}/stat`, 'utf8');
+        return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+      } catch {
+        return 'ended meanwhile';
+      }
+    });
+    expect(priorities).toContain(constants.priority.PRIORITY_BELOW_NORMAL);
+    expect(getPriority()).toBe(getPriority(process.ppid));
   });
 
   it('S12 no password opens an account that does not exist, and a disabled one is told only to who has the password', async () => {

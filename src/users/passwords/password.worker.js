@@ -1,9 +1,11 @@
 import { constants, setPriority } from 'node:os';
+import { isMainThread } from 'node:worker_threads';
 import bcrypt from 'bcryptjs';
 
-// On Linux this sets the priority of the calling thread alone: a hash never takes the processor from a request.
+// On Linux this sets the priority of the calling thread alone: requests go before. Not the lowest one, by which a machine that is busy
+// with requests would hardly hash at all, and nobody could sign in.
 try {
-  setPriority(constants.priority.PRIORITY_LOW);
+  if (!isMainThread) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 } catch {
   // Without the right to it, hashing runs at the priority of everything else.
 }
