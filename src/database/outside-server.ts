@@ -11,7 +11,7 @@ export class DatabaseUnusableError extends OperatorError {}
 const WAIT_MS = 30_000;
 const RETRY_MS = 500;
 const ANSWER_TIMEOUT_MS = 5_000;
-const SHARING_ATTEMPTS = 10;
+const SHARING_ATTEMPTS = 100;
 export const OLDEST_VERSION = 14;
 
 /** What of a server has to be known before it is used. */
