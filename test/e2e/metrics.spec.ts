@@ -458,14 +458,14 @@ describe('metrics', () => {
   });
 
   it('tell of the process: its loop, its collector, its memory', async () => {
-    await Metrics.of(app);
-    const end = Date.now() + 300;
-    while (Date.now() < end);
-    const late = await eventually(
-      app,
-      (metrics) => metrics.get('gatehouse_event_loop_delay_seconds', { quantile: '1' }) !== undefined,
-    );
-    expect(late.count('gatehouse_event_loop_delay_seconds', { quantile: '1' })).toBeGreaterThan(0.1);
+    let late = await Metrics.of(app);
+    // A stall that begins with a scrape is not measured: the clock begins with the first turn after it.
+    await until(async () => {
+      const end = Date.now() + 300;
+      while (Date.now() < end);
+      late = await Metrics.of(app);
+      return (late.get('gatehouse_event_loop_delay_seconds', { quantile: '1' }) ?? 0) > 0.1;
+    }, 'a delay of the event loop');
     setFlagsFromString('--expose-gc');
     (runInNewContext('gc') as () => void)();
     const collected = await eventually(
