@@ -1,7 +1,8 @@
-import type { PoolClient } from 'pg';
+import type { Pool } from 'pg';
 import { DataSource } from 'typeorm';
 import { anAdmin, type SignedIn } from '../support/builders.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
+import { vacuum } from '../support/vacuum.js';
 
 const ROWS = 30_000;
 const OWNER = '00000000-0000-7000-8000-000000000007';
@@ -18,17 +19,15 @@ interface Plan {
 const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 const idOf = (n: string) => `('00000000-0000-7000-8000-' || lpad(${n}::text, 12, '0'))`;
 
-async function fill(client: PoolClient): Promise<void> {
-  // VACUUM can tell that a row is seen by everybody when its commit is on disk, for which nobody waits in tests otherwise.
-  await client.query('SET synchronous_commit = on');
-  await client.query(
+async function fill(pool: Pool): Promise<void> {
+  await pool.query(
     `INSERT INTO users (id, email, username, role, is_active, is_verified, password_hash, created_at, updated_at, last_login)
      SELECT ${idOf('n')}::uuid, n || '@mail.example', 'user_' || n * 7919 % 1000003, CASE WHEN n % 500 = 0 THEN 'admin' ELSE 'user' END,
             n % 100 <> 1, true, 'x', now() - n * interval '1 minute', now(), CASE WHEN n % 4 > 0 THEN now() - n * interval '1 hour' END
      FROM generate_series(1, $1::int) n`,
     [ROWS],
   );
-  await client.query(
+  await pool.query(
     `INSERT INTO uploads (id, owner_id, state, filename, original_filename, content_type, file_size, sha256, description, upload_date,
                           updated_at, is_resumable)
      SELECT gen_random_uuid(), ${idOf('(1 + n % 20)')}::uuid, 'ready', CASE WHEN n % 10000 = 0 THEN 'zz' ELSE 'report ' || n END, 'report', (ARRAY['image/png', 'image/jpeg',
@@ -37,14 +36,14 @@ async function fill(client: PoolClient): Promise<void> {
      FROM generate_series(1, $1::int) n`,
     [ROWS],
   );
-  await client.query(
+  await pool.query(
     `INSERT INTO audit_log (id, created_at, actor_id, action, target_type, target_id, details)
      SELECT audit_id(at), date_trunc('milliseconds', at), ${idOf('(1 + n % 10)')}::uuid,
             (ARRAY['login.succeeded', 'login.failed', 'session.ended', 'user.disabled'])[1 + n % 4], 'user', ${idOf('(1 + n % 300)')}, '{}'
      FROM (SELECT n, now() - n * interval '1 minute' AS at FROM generate_series(1, $1::int) n) t`,
     [ROWS],
   );
-  for (const table of TABLES) await client.query(`VACUUM (ANALYZE) ${table}`);
+  for (const table of TABLES) await vacuum(pool, table);
 }
 
 describe('the plans of lists for admins', () => {
@@ -53,9 +52,7 @@ describe('the plans of lists for admins', () => {
 
   beforeAll(async () => {
     app = await startTestApp();
-    const client = await app.pool.connect();
-    await fill(client);
-    client.release(true);
+    await fill(app.pool);
     admin = await anAdmin(app);
   });
   afterAll(() => app.close());

@@ -1,6 +1,7 @@
 import { DataSource } from 'typeorm';
 import { aSignedInUser, type SignedIn } from '../support/builders.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
+import { vacuum } from '../support/vacuum.js';
 
 const FILES = 20_000;
 
@@ -34,7 +35,7 @@ describe('the plans of lists of files', () => {
         [id, FILES],
       );
     }
-    await app.pool.query('VACUUM (ANALYZE) uploads');
+    await vacuum(app.pool, 'uploads');
   });
   afterAll(() => app.close());
 
