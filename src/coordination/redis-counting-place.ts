@@ -1,12 +1,13 @@
 import { Logger } from '@nestjs/common';
-import { type RateLimiterAbstract, RateLimiterRedis } from 'rate-limiter-flexible';
+import { RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible';
 import { createClient } from 'redis';
+import type { WindowState } from '../common/limits/fixed-window.js';
+import type { HitCounter } from '../common/limits/hit-counters.js';
+import { RareWarning } from '../common/logging/rare-warning.js';
 import { redisOptions } from './redis-options.js';
 import type { SharedPlace } from './shared-hit-counters.js';
 
 const PREFIX = 'gatehouse:limit';
-/** While Redis is away, this is said once in so long. */
-const WARN_EVERY_MS = 60_000;
 const WAITING_MAX = 10_000;
 
 /** Redis, on a connection of its own: nothing that is slow for other reasons goes before. */
@@ -14,8 +15,8 @@ export class RedisCountingPlace implements SharedPlace {
   /** Another machine may be away: nobody waits long to find out. */
   readonly answerWithinMs = 50;
   private readonly logger = new Logger('RateLimits');
+  private readonly warning = new RareWarning(this.logger);
   private readonly client;
-  private warnedAt = -Infinity;
   private isAway = false;
   private isClosed = false;
 
@@ -37,24 +38,31 @@ export class RedisCountingPlace implements SharedPlace {
     return this.client.isReady;
   }
 
-  limiter(name: string, seconds: number): RateLimiterAbstract {
-    return new RateLimiterRedis({
+  counter(name: string, windowMs: number): HitCounter {
+    const limiter = new RateLimiterRedis({
       storeClient: this.client,
       useRedisPackage: true,
       keyPrefix: `${PREFIX}:${name}`,
       // The caller compares; here it is counted only.
       points: Number.MAX_SAFE_INTEGER,
-      duration: seconds,
+      duration: windowMs / 1000,
     });
+    return {
+      hit: async (key) => stateOf(await limiter.penalty(key, 1)),
+      peek: async (key) => {
+        const found = await limiter.get(key);
+        return found && stateOf(found);
+      },
+      refund: async (key) => void (await limiter.reward(key, 1)),
+      forget: async (key) => void (await limiter.delete(key)),
+    };
   }
 
   failed(error?: unknown): void {
     if (this.isClosed) return;
     this.isAway = true;
-    if (performance.now() - this.warnedAt < WARN_EVERY_MS) return;
-    this.warnedAt = performance.now();
     const reason = error instanceof Error ? `: ${error.message || (error as NodeJS.ErrnoException).code}` : '';
-    this.logger.warn(`Redis does not answer, limits are counted by each process for itself${reason}`);
+    this.warning.say(`Redis does not answer, limits are counted by each process for itself${reason}`);
   }
 
   answered(): void {
@@ -68,3 +76,8 @@ export class RedisCountingPlace implements SharedPlace {
     if (this.client.isOpen) this.client.destroy();
   }
 }
+
+const stateOf = ({ consumedPoints, msBeforeNext }: RateLimiterRes): WindowState => ({
+  hits: consumedPoints,
+  endsAt: Date.now() + Math.max(msBeforeNext, 0),
+});

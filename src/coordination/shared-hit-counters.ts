@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { RateLimiterAbstract, RateLimiterRes } from 'rate-limiter-flexible';
-import type { WindowState } from '../common/limits/fixed-window.js';
 import { type HitCounter, HitCounters } from '../common/limits/hit-counters.js';
 import { LocalHitCounters } from './local-hit-counters.js';
 
@@ -9,8 +7,8 @@ const PAUSE_MS = 1_000;
 
 /** The place where all processes count together, and whether it is there. */
 export interface SharedPlace {
-  /** @param seconds how long a window is */
-  limiter(name: string, seconds: number): RateLimiterAbstract;
+  /** Its keys are hashed, and so of one length. */
+  counter(name: string, windowMs: number): HitCounter;
   /** What a request waits for it at most. */
   readonly answerWithinMs: number;
   readonly isReady: boolean;
@@ -36,43 +34,24 @@ export class SharedHitCounters extends HitCounters {
   }
 
   counter(name: string, windowMs: number): HitCounter {
-    const limiter = this.place.limiter(name, windowMs / 1000);
+    const shared = this.place.counter(name, windowMs);
     const local = this.local.counter(name, windowMs);
     // What is wrong with a key is no fault of the place: it is hashed before.
-    const shared = async <T>(key: string, ask: (id: string) => Promise<T>, fallBack: () => Promise<T>) => {
+    const ask = async <T>(key: string, question: (counter: HitCounter, key: string) => Promise<T>) => {
       const id = hashed(key);
-      return this.ask(() => ask(id), fallBack);
+      return this.ask(
+        () => question(shared, id),
+        () => question(local, key),
+      );
     };
     return {
-      hit: (key) =>
-        shared(
-          key,
-          async (id) => stateOf(await limiter.penalty(id, 1)),
-          () => local.hit(key),
-        ),
-      peek: (key) =>
-        shared(
-          key,
-          async (id) => {
-            const found = await limiter.get(id);
-            return found && stateOf(found);
-          },
-          () => local.peek(key),
-        ),
-      refund: (key) =>
-        shared(
-          key,
-          async (id) => void (await limiter.reward(id, 1)),
-          () => local.refund(key),
-        ),
+      hit: (key) => ask(key, (counter, id) => counter.hit(id)),
+      peek: (key) => ask(key, (counter, id) => counter.peek(id)),
+      refund: (key) => ask(key, (counter, id) => counter.refund(id)),
       forget: async (key) => {
         // What was counted here while the shared place was away is forgotten too.
         await local.forget(key);
-        await shared(
-          key,
-          async (id) => void (await limiter.delete(id)),
-          async () => undefined,
-        );
+        await ask(key, (counter, id) => counter.forget(id));
       },
     };
   }
@@ -120,8 +99,3 @@ async function within<T>(milliseconds: number, answer: Promise<T>): Promise<T> {
 
 /** Keys name addresses and accounts, and whatever somebody typed as a name: none of that is to be read elsewhere. */
 const hashed = (key: string): string => createHash('sha256').update(key).digest('base64url');
-
-const stateOf = ({ consumedPoints, msBeforeNext }: RateLimiterRes): WindowState => ({
-  hits: consumedPoints,
-  endsAt: Date.now() + Math.max(msBeforeNext, 0),
-});

@@ -3,7 +3,6 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RateLimiterClusterMaster } from 'rate-limiter-flexible';
 import { OperatorError } from '../common/errors/operator-error.js';
 import type { AppConfig } from '../config/app-config.js';
 import { openDatabase } from '../database/open-database.js';
@@ -11,6 +10,7 @@ import { SOCKETS_VARIABLE } from '../coordination/worker.js';
 import { announceStart } from '../server/announcements.js';
 import { createLogger, PinoLogger } from '../server/logging/pino-logger.js';
 import { Shutdown } from '../server/shutdown.js';
+import { ClusterLimits } from './cluster-limits.js';
 import { ClusterMetrics } from './cluster-metrics.js';
 import { WorkerPool } from './worker-pool.js';
 
@@ -45,7 +45,7 @@ export async function runPrimary(config: AppConfig, environment: NodeJS.ProcessE
   chmodSync(sockets, 0o700);
   shutdown.onClose(async () => rmSync(sockets, { recursive: true, force: true }));
   const port = await findPort(config.http);
-  new RateLimiterClusterMaster();
+  new ClusterLimits();
 
   const pool = new WorkerPool({ size: config.concurrency, log, onHopeless: () => shutdown.fail('No worker starts') });
   shutdown.onClose(() => pool.stop());

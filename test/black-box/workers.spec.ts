@@ -226,11 +226,30 @@ describe('workers on one port', () => {
 
   it('find all in order at the next start; count limits together, and are measured together', async () => {
     await start({ RATE_LIMIT_ENABLED: 'true', RATE_LIMIT_ANONYMOUS: '20/60' });
-    const statuses = await Promise.all(Array.from({ length: 30 }, async () => (await ask('/nowhere')).status));
-    expect(statuses.filter((status) => status === 404)).toHaveLength(20);
-    expect(statuses.filter((status) => status === 429)).toHaveLength(10);
+    const answers = await Promise.all(Array.from({ length: 30 }, () => ask('/nowhere')));
+    const [found, refused] = [404, 429].map((status) => answers.filter((answer) => answer.status === status));
+    const left = found.map(({ headers }) => Number(headers.get('x-ratelimit-remaining')));
+    expect(left.sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, at) => at));
+    expect(refused).toHaveLength(10);
+    for (const { headers } of refused) {
+      expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(Number(headers.get('retry-after'))).toBeLessThanOrEqual(60);
+    }
     const text = await metrics();
     expect(text).toMatch(/^gatehouse_database_pool_max 30$/m);
     expect(text).toMatch(/^gatehouse_database_up 1$/m);
+  });
+
+  it('lock an account together', async () => {
+    process.kill(program.pid, 'SIGTERM');
+    await program.exit();
+    await start({ LOGIN_LOCKOUT: '4/900' });
+    const login = async (password: string): Promise<number> => {
+      const headers = { 'Content-Type': 'application/json' };
+      const body = JSON.stringify({ email: ADMIN.ADMIN_EMAIL, password });
+      return (await ask('/api/v1/auth/login', { method: 'POST', headers, body })).status;
+    };
+    for (let guess = 0; guess < 4; guess++) expect(await login('Wrong-One-1')).toBe(401);
+    for (let worker = 0; worker < WORKERS; worker++) expect(await login(ADMIN.ADMIN_PASSWORD)).toBe(429);
   });
 });

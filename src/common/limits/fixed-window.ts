@@ -33,14 +33,15 @@ export class FixedWindowCounter {
     const present = this.windows.get(key);
     if (present && present.endsAt > now) {
       present.hits++;
-      return present;
+      // As it is now: who awaits it must not see the hits that came after.
+      return { ...present };
     }
     // Deleted first, so that the new window takes its place at the end of the order.
     this.windows.delete(key);
     this.makeRoom(now);
     const window = { hits: 1, endsAt: now + this.windowMs };
     this.windows.set(key, window);
-    return window;
+    return { ...window };
   }
 
   /** The window of a key without counting; `null` when none runs. */
