@@ -342,7 +342,12 @@ describe('files', () => {
       const sent = Array.from({ length: 20 }, () => post(formOf('a.zip', bytes()), person, edge));
       const { statuses, most } = await watching(edge, Promise.all(sent));
       expect(most).toBeLessThanOrEqual(quota);
-      expect(statuses.filter((status) => status === 201)).toHaveLength(FITTING);
+      // While six hold room for their forms, too, the seventh gets its last bytes only if one of them is through by then.
+      const stored = statuses.filter((status) => status === 201).length;
+      expect([FITTING - 1, FITTING]).toContain(stored);
+      await eventually(async () => (await heldBy(edge)).users, stored * SIZE);
+      for (let at = stored; at < FITTING; at++)
+        expect((await post(formOf('a.zip', bytes()), person, edge)).status).toBe(201);
       await eventually(async () => (await heldBy(edge)).users, quota);
       expect((await post(formOf('a.txt', 'x'), person, edge)).status).toBe(507);
       await edge.close();
