@@ -179,6 +179,11 @@ describe(`two nodes, seed ${SEED}`, () => {
           const socket = opening(connectTo(b.url, user.token, { transports: ['websocket'] }));
           await once(socket as never, 'connect');
           const told = once(socket as never, 'session:ended');
+          await until(
+            async () => (await sql.query(`SELECT FROM pg_stat_activity WHERE ${LISTENING}`)).rows.length >= 2,
+            'both nodes to listen',
+            WITHIN_MS,
+          );
           await stopAll();
           expect(stopped.length).toBeGreaterThanOrEqual(2);
           const { path, method, token } = ending.end(user, '');

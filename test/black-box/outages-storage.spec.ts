@@ -170,7 +170,9 @@ if (!hasS3Server())
     const deadline = performance.now() + WITHIN_MS;
     for (;;) {
       const sample = await health(node);
-      if (sample.status !== 200 || performance.now() > deadline) return sample;
+      // A database that was held up for two seconds is not meant.
+      const isMeant = sample.status !== 200 && sample.body?.database !== 'unhealthy';
+      if (isMeant || performance.now() > deadline) return sample;
     }
   }
 

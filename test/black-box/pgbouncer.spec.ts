@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import pg from 'pg';
 import { ask, connectTo, SocketReader } from '../support/broadcast-clients.js';
-import { ClusterNode, type ClusterUser, Database, request, steadyPort } from '../support/broadcast-cluster.js';
+import { ClusterNode, type ClusterUser, Database, request } from '../support/broadcast-cluster.js';
 import { hasPgBouncer, PgBouncer } from '../support/pgbouncer.js';
 import { Program, temporaryDataDir } from '../support/program.js';
-import { sendFile, until } from '../support/uploads.js';
+import { sendFile, steadyPort, until } from '../support/uploads.js';
 
 /** Far fewer than the nodes' pools may open together. */
 const SERVER_CONNECTIONS = 4;

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import { until } from '../support/uploads.js';
 import { Program, temporaryDataDir } from '../support/program.js';
 
 const account = { email: 'first@example.com', username: 'first_user', password: 'SecurePass123!' };
@@ -114,9 +115,16 @@ describe('the program', () => {
     const program = start({ BCRYPT_COST: '12' });
     const http = await program.http();
     const login = http.post('/api/v1/auth/login').send({ username: account.username, password: account.password });
-    const answer = login.then(({ status }) => status);
-    // The request's line is not logged before its end, so a second request on its heels tells that the first has arrived.
-    await http.get('/health').expect(200);
+    let isAnswered = false;
+    const answer = login.then(({ status }) => {
+      isAnswered = true;
+      return status;
+    });
+    // The one that asks is counted, too.
+    await until(
+      async () => isAnswered || /^gatehouse_http_requests_in_flight 2$/m.test((await http.get('/metrics')).text),
+      'the login to arrive',
+    );
     program.signal('SIGTERM');
     expect(await answer).toBe(200);
     expect((await program.exit()).code).toBe(0);

@@ -42,7 +42,7 @@ def on_connect_error(data):
     tell('connect_error', data)
 
 try:
-    client.connect(url, namespaces=[namespace], auth={'token': token}, transports=transports.split(','))
+    client.connect(url, namespaces=[namespace], auth={'token': token}, transports=transports.split(','), wait_timeout=8)
 except socketio.exceptions.ConnectionError:
     tell('refused')
     sys.exit()

@@ -1,8 +1,8 @@
 import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
-import { steadyPort } from '../support/broadcast-cluster.js';
 import { hasNginx, NginxServer } from '../support/nginx-server.js';
 import { callApi, from } from '../support/topology.js';
+import { steadyPort } from '../support/uploads.js';
 
 /** Where an upstream answers while a body still comes, and resets the connection. */
 const REFUSED_EARLY = '/api/v1/refused-early';
@@ -145,7 +145,7 @@ if (!hasNginx()) process.emitWarning('The tests of the configuration of nginx ar
   });
 
   it('keeps the sockets of a client at one node, and clients at all of them', async () => {
-    const addresses = Array.from({ length: 12 }, (_, at) => `127.0.0.${at + 50}`);
+    const addresses = Array.from({ length: 60 }, (_, at) => `127.0.0.${at + 50}`);
     for (let round = 0; round < 2; round++)
       for (const address of addresses) await send('GET', '/socket.io/?EIO=4&transport=polling', from(address));
     const nodesOf = new Map<string, Set<string>>();

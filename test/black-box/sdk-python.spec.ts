@@ -95,40 +95,36 @@ describe('the Python client', () => {
     15 * 60_000,
   );
 
-  (canBuild ? it : it.skip)(
-    'is a wheel that works where nothing else of the repository is',
-    async () => {
-      // Building leaves traces beside the sources: a copy takes them.
-      const sources = join(emptyFolder(), 'python');
-      cpSync(SDK, sources, { recursive: true, filter: (path) => !/\/(build|dist|venv|[^/]*\.egg-info)$/.test(path) });
-      const place = emptyFolder();
-      await succeed(PYTHON, ['-m', 'build', '--wheel', '--no-isolation', '--outdir', place, sources], place);
-      const [wheel, ...others] = readdirSync(place);
-      expect(others).toEqual([]);
-      expect(wheel).toBe('gatehouse_client-0.1.0-py3-none-any.whl');
-      const content = await succeed(PYTHON, ['-m', 'zipfile', '-l', wheel], place);
-      for (const file of ['py.typed', 'models.py', '_async/client.py', '_sync/client.py'])
-        expect(content).toContain(`gatehouse_client/${file} `);
-      expect(content).toContain('LICENSE');
-      expect(content).not.toContain('tests/');
+  (canBuild ? it : it.skip)('is a wheel that works where nothing else of the repository is', async () => {
+    // Building leaves traces beside the sources: a copy takes them.
+    const sources = join(emptyFolder(), 'python');
+    cpSync(SDK, sources, { recursive: true, filter: (path) => !/\/(build|dist|venv|[^/]*\.egg-info)$/.test(path) });
+    const place = emptyFolder();
+    await succeed(PYTHON, ['-m', 'build', '--wheel', '--no-isolation', '--outdir', place, sources], place);
+    const [wheel, ...others] = readdirSync(place);
+    expect(others).toEqual([]);
+    expect(wheel).toBe('gatehouse_client-0.1.0-py3-none-any.whl');
+    const content = await succeed(PYTHON, ['-m', 'zipfile', '-l', wheel], place);
+    for (const file of ['py.typed', 'models.py', '_async/client.py', '_sync/client.py'])
+      expect(content).toContain(`gatehouse_client/${file} `);
+    expect(content).toContain('LICENSE');
+    expect(content).not.toContain('tests/');
 
-      await succeed(PYTHON, ['-m', 'venv', '--system-site-packages', 'venv'], place);
-      const python = join(place, 'venv/bin/python');
-      await succeed(python, ['-m', 'pip', 'install', '--quiet', '--no-index', '--no-deps', wheel], place);
-      const data = temporaryDataDir();
-      const server = new Program({ PORT: '0', HOST: '127.0.0.1', DATA_DIR: data.path, BCRYPT_COST: '10', ...ADMIN });
-      try {
-        const [, url] = await server.says(/listening on (http:\S+)/);
-        writeFileSync(join(place, 'program.py'), PROGRAM);
-        const said = await succeed(python, ['program.py', url, ADMIN.ADMIN_PASSWORD, join(place, 'venv')], place);
-        expect(said).toBe("document.txt Important document b'Important words'\n");
-      } finally {
-        server.signal('SIGTERM');
-        await server.exit();
-        data.remove();
-      }
-      expect(existsSync(join(SDK, 'build'))).toBe(false);
-    },
-    3 * 60_000,
-  );
+    await succeed(PYTHON, ['-m', 'venv', '--system-site-packages', 'venv'], place);
+    const python = join(place, 'venv/bin/python');
+    await succeed(python, ['-m', 'pip', 'install', '--quiet', '--no-index', '--no-deps', wheel], place);
+    const data = temporaryDataDir();
+    const server = new Program({ PORT: '0', HOST: '127.0.0.1', DATA_DIR: data.path, BCRYPT_COST: '10', ...ADMIN });
+    try {
+      const [, url] = await server.says(/listening on (http:\S+)/);
+      writeFileSync(join(place, 'program.py'), PROGRAM);
+      const said = await succeed(python, ['program.py', url, ADMIN.ADMIN_PASSWORD, join(place, 'venv')], place);
+      expect(said).toBe("document.txt Important document b'Important words'\n");
+    } finally {
+      server.signal('SIGTERM');
+      await server.exit();
+      data.remove();
+    }
+    expect(existsSync(join(SDK, 'build'))).toBe(false);
+  });
 });

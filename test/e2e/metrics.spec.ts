@@ -29,6 +29,13 @@ async function eventually(app: TestApp, holds: (metrics: Metrics) => boolean): P
   return metrics;
 }
 
+/** What the database does not tell within a second is missing. */
+const isWhole = (found: Metrics) =>
+  found.get('gatehouse_database_up') === 1 &&
+  found.get('gatehouse_database_listener_connected') === 1 &&
+  found.get('gatehouse_mails', { state: 'queued' }) !== undefined &&
+  ['gatehouse_storage_used_bytes', 'gatehouse_mail_oldest_seconds'].every((name) => found.get(name) !== undefined);
+
 /** Bytes as they are, and what comes back until the connection is closed or has said so much. */
 async function sendRaw(app: TestApp, bytes: string, expected: RegExp): Promise<string> {
   const socket = net.connect(app.port, '127.0.0.1');
@@ -332,7 +339,9 @@ describe('metrics', () => {
       const first = await eventually(app, (metrics) => counted(metrics) >= start + 37);
       await strange(2);
       const second = await eventually(app, (metrics) => counted(metrics) >= start + 74);
-      expect(second.series().filter((series) => !first.series().includes(series))).toEqual([]);
+      // A kind of garbage collection begins when it is first seen, and what the database did not tell in time comes later.
+      const isOfItself = (series: string) => /^(nodejs_gc_|gatehouse_(storage_used|mail))/.test(series);
+      expect(second.series().filter((series) => !first.series().includes(series) && !isOfItself(series))).toEqual([]);
       expect(second.text).not.toMatch(/nowhere|PROPFIND|MKCOL|PURGE/);
       expect(second.count(REQUESTS, { method: 'other', route: 'unmatched', status: '404' })).toBeGreaterThan(0);
     });
@@ -404,12 +413,15 @@ describe('metrics', () => {
   });
 
   it('count files and their bytes, and the room that they take', async () => {
-    const before = await Metrics.of(app);
+    const before = await eventually(app, isWhole);
     const bytes = Buffer.from('a'.repeat(1234));
     await upload(bytes).expect(201);
     await upload(Buffer.concat([bytes, bytes])).expect(201);
     await upload(Buffer.alloc(2 * 1024 * 1024, 'a')).expect(413);
-    const after = await eventually(app, (metrics) => metrics.get('gatehouse_uploads_in_progress') === 0);
+    const after = await eventually(
+      app,
+      (metrics) => isWhole(metrics) && metrics.get('gatehouse_uploads_in_progress') === 0,
+    );
     const more = (name: string) => after.count(name) - before.count(name);
     expect(more('gatehouse_uploads_completed_total')).toBe(2);
     expect(more('gatehouse_upload_bytes_total')).toBe(3 * 1234);
@@ -479,9 +491,7 @@ describe('metrics', () => {
   });
 
   it('tell of the pool, the queues and the listener', async () => {
-    const metrics = await Metrics.of(app);
-    expect(metrics.get('gatehouse_database_up')).toBe(1);
-    expect(metrics.get('gatehouse_database_listener_connected')).toBe(1);
+    const metrics = await eventually(app, isWhole);
     expect(metrics.get('gatehouse_password_queue_length')).toBe(0);
     expect(metrics.get('gatehouse_database_pool_waiting')).toBe(0);
     const [idle, busy] = ['idle', 'busy'].map((state) => metrics.get('gatehouse_database_pool_connections', { state }));
@@ -497,12 +507,12 @@ describe('metrics', () => {
          now() - interval '2 hours' FROM unnest($1::text[]) state`,
       [states],
     );
-    const metrics = await Metrics.of(app);
+    const metrics = await eventually(app, isWhole);
     const counts = ['queued', 'failed', 'unconfirmed'].map((state) => metrics.get('gatehouse_mails', { state }));
     expect(counts).toEqual([2, 1, 1]);
     expect(metrics.count('gatehouse_mail_oldest_seconds')).toBeGreaterThanOrEqual(7_200);
     await app.pool.query('DELETE FROM mails');
-    expect((await Metrics.of(app)).get('gatehouse_mail_oldest_seconds')).toBe(0);
+    expect((await eventually(app, isWhole)).get('gatehouse_mail_oldest_seconds')).toBe(0);
   });
 
   it('are those of one application, though a process has two', async () => {
@@ -534,10 +544,13 @@ describe('metrics when the database', () => {
       await client.query('LOCK TABLE storage_totals IN ACCESS EXCLUSIVE MODE');
       const answers = await Promise.all([Metrics.of(app), Metrics.of(app)]);
       for (const metrics of [...answers, await Metrics.of(app)]) {
-        expect(metrics.get('gatehouse_database_up')).toBe(1);
         expect(metrics.get('gatehouse_storage_used_bytes')).toBeUndefined();
         expect(metrics.families.has('gatehouse_storage_used_bytes')).toBe(true);
       }
+      await eventually(
+        app,
+        (found) => found.get('gatehouse_database_up') === 1 && found.get('gatehouse_storage_used_bytes') === undefined,
+      );
       const { rows } = await app.pool.query<{ waiting: number }>(
         `SELECT count(*)::int AS waiting FROM pg_locks WHERE NOT granted AND relation = 'storage_totals'::regclass`,
       );
@@ -556,8 +569,9 @@ describe('metrics when the database', () => {
     try {
       await client.query(`ALTER DATABASE ${database} ALLOW_CONNECTIONS false`);
       await client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [database]);
-      const metrics = await eventually(app, (found) => found.get('gatehouse_database_listener_connected') === 0);
-      expect(metrics.get('gatehouse_database_up')).toBe(0);
+      const isAway = (found: Metrics) =>
+        ['up', 'listener_connected'].every((name) => found.get(`gatehouse_database_${name}`) === 0);
+      const metrics = await eventually(app, isAway);
       expect(metrics.get('gatehouse_storage_used_bytes')).toBeUndefined();
       expect(metrics.get('gatehouse_mails', { state: 'queued' })).toBeUndefined();
       expect(metrics.get('gatehouse_database_pool_waiting')).toEqual(expect.any(Number));

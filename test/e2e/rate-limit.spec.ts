@@ -238,6 +238,12 @@ describe('FixedWindowCounter', () => {
     expect(counter.hit('a', 1000)).toMatchObject({ hits: 1, endsAt: 2000 });
   });
 
+  it('tells each hit which one it was, whenever that is looked at', () => {
+    const counter = new FixedWindowCounter(1000);
+    const hits = Array.from({ length: 3 }, () => counter.hit('a', 0));
+    expect(hits.map((state) => state.hits)).toEqual([1, 2, 3]);
+  });
+
   it('never holds more keys than it may, and drops the oldest first', () => {
     const counter = new FixedWindowCounter(1000, 100);
     for (let i = 0; i < 10_000; i++) counter.hit(`key ${i}`, i / 100);

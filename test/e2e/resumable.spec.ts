@@ -276,9 +276,17 @@ describe('the bytes', () => {
   });
 
   it('are sent by one at a time: of two with the same offset one goes on, and the file is whole', async () => {
-    const contents = [dice.text(5 * MIB), dice.text(5 * MIB)];
-    const location = await begun(5 * MIB);
-    const statuses = await Promise.all(contents.map(async (content) => (await tus.patch(location, 0, content)).status));
+    let contents: Buffer[] = [];
+    let statuses: number[] = [];
+    let location = '';
+    // After three seconds the one who goes on is asked to let go: rounds in which somebody was held up for so long say nothing.
+    for (let began = -Infinity; performance.now() - began >= 3_000;) {
+      completed.length = 0;
+      contents = [dice.text(5 * MIB), dice.text(5 * MIB)];
+      location = await begun(5 * MIB);
+      began = performance.now();
+      statuses = await Promise.all(contents.map(async (content) => (await tus.patch(location, 0, content)).status));
+    }
     expect(statuses.filter((status) => status === 204)).toHaveLength(1);
     expect([400, 404, 409, 423]).toContain(statuses.find((status) => status !== 204));
     const winner = contents[statuses.indexOf(204)];
@@ -831,7 +839,7 @@ describe('tus-js-client', () => {
   });
 
   it('gives an upload up', async () => {
-    const upload = start(dice.text(500_000), { chunkSize: 100_000 });
+    const upload = start(dice.text(5 * MIB), { chunkSize: 100_000 });
     await until(() => completedPieces(upload) >= 1, 'a piece');
     await upload.client.abort(true);
     await expectNothingLeft();

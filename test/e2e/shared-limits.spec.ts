@@ -6,6 +6,8 @@ import { startTestApp, type TestApp } from '../support/test-app.js';
 import { until } from '../support/uploads.js';
 
 const AWAY = /"level":40.*limits are counted by each process for itself/;
+const PATIENCE_MS = 60_000;
+const IMPATIENCE_MS = 50;
 const BACK = /limits are counted together/;
 
 if (!hasRedisServer()) process.stderr.write('limits over several nodes are not tested: there is no redis-server\n');
@@ -25,10 +27,18 @@ if (!hasRedisServer()) process.stderr.write('limits over several nodes are not t
   });
   afterAll(() => redis.remove());
 
-  async function start(environment: Parameters<typeof startTestApp>[0] = {}): Promise<[TestApp, TestApp]> {
+  /** What a request waits for Redis at most: as little as the program waits where it is away or hangs, else long enough for a busy machine. */
+  const wait = (node: TestApp, answerWithinMs: number) =>
+    Object.assign(node.app.get<SharedHitCounters>(HitCounters)['place'], { answerWithinMs });
+
+  async function start(
+    environment: Parameters<typeof startTestApp>[0] = {},
+    answerWithinMs = PATIENCE_MS,
+  ): Promise<[TestApp, TestApp]> {
     const settings = { REDIS_URL: redis.url, RATE_LIMIT_ENABLED: 'true', ...environment };
     nodes.push(await startTestApp(settings));
     nodes.push(await startTestApp(settings, { beside: nodes[0] }));
+    for (const node of nodes) wait(node, answerWithinMs);
     // While the connection is being made each counts for itself.
     await until(
       () => nodes.every(({ app }) => app.get<SharedHitCounters>(HitCounters).isShared),
@@ -90,7 +100,7 @@ if (!hasRedisServer()) process.stderr.write('limits over several nodes are not t
   });
 
   it('counts in each process while Redis is away, says so once, and counts together again', async () => {
-    const [first, second] = await start({ RATE_LIMIT_ANONYMOUS: '3/60', TRUST_PROXY: '1' });
+    const [first, second] = await start({ RATE_LIMIT_ANONYMOUS: '3/60', TRUST_PROXY: '1' }, IMPATIENCE_MS);
     await redis.stop();
     for (const node of [first, second]) {
       for (const status of [404, 404, 404, 429, 429]) expect((await nowhere(node, '192.0.2.3')).status).toBe(status);
@@ -99,7 +109,7 @@ if (!hasRedisServer()) process.stderr.write('limits over several nodes are not t
     const { body } = await first.http.get('/api/v1/health').expect(200);
     expect(body.status).toBe('healthy');
     await redis.start();
-    await until(() => said(BACK) === 2, 'Redis again');
+    await until(() => said(BACK) >= 2, 'Redis again');
     let attempt = 0;
     const together = async () => {
       const address = `198.51.100.${++attempt}`;
@@ -112,14 +122,15 @@ if (!hasRedisServer()) process.stderr.write('limits over several nodes are not t
   });
 
   it('does not wait for a Redis that hangs', async () => {
-    const [first, second] = await start({ RATE_LIMIT_ANONYMOUS: '3/60', TRUST_PROXY: '1' });
+    const [first, second] = await start({ RATE_LIMIT_ANONYMOUS: '3/60', TRUST_PROXY: '1' }, IMPATIENCE_MS);
     redis.signal('SIGSTOP');
     const statuses: number[] = [];
     for (let request = 0; request < 5; request++) statuses.push((await nowhere(first, '192.0.2.5')).status);
     expect(statuses).toEqual([404, 404, 404, 429, 429]);
     expect(said(AWAY)).toBe(1);
     redis.signal('SIGCONT');
-    await until(() => first.app.get<SharedHitCounters>(HitCounters).isShared, 'Redis again');
+    for (const node of nodes) wait(node, PATIENCE_MS);
+    await until(() => nodes.every(({ app }) => app.get<SharedHitCounters>(HitCounters).isShared), 'Redis again');
     expect((await nowhere(second, '192.0.2.6')).headers['x-ratelimit-remaining']).toBe('2');
     expect((await nowhere(first, '192.0.2.6')).headers['x-ratelimit-remaining']).toBe('1');
   });

@@ -526,7 +526,9 @@ describe('sockets', () => {
   });
 
   describe('expiry', () => {
-    const shortLived = async (seconds = 2) => {
+    /** Long enough for what has to be done before, on a machine that stalls. */
+    const SHORT_SECONDS = 6;
+    const shortLived = async (seconds = SHORT_SECONDS) => {
       const who = await aSignedInUser(app);
       return { who, client: await connect(app, { accessToken: tokenFor(app, who, seconds) }, { reconnection: true }) };
     };
@@ -551,7 +553,7 @@ describe('sockets', () => {
       const again = await signIn(app, second);
       expect(await other.ask('authenticate', { token: again.accessToken })).toMatchObject({ ok: true });
       // A third one tells that the time of the first two has passed.
-      const { client: watch } = await shortLived(3);
+      const { client: watch } = await shortLived(SHORT_SECONDS + 1);
       expect(await watch.ended()).toBe('token_expired');
       for (const renewed of [client, other]) {
         expect(await renewed.ask('ping')).toMatchObject({ ok: true });
@@ -574,7 +576,9 @@ describe('sockets', () => {
     it('is renewed for a shorter time too', async () => {
       const who = await aSignedInUser(app);
       const client = await connect(app, who);
-      expect(await client.ask('authenticate', { token: tokenFor(app, who, 2) })).toMatchObject({ ok: true });
+      expect(await client.ask('authenticate', { token: tokenFor(app, who, SHORT_SECONDS) })).toMatchObject({
+        ok: true,
+      });
       expect(await client.ended()).toBe('token_expired');
     });
   });

@@ -503,7 +503,7 @@ describe('event streams', () => {
     });
 
     it('comes when the access token expires', async () => {
-      const claims = { ...claimsOf(user.accessToken), exp: Math.ceil(Date.now() / 1000) + 1 };
+      const claims = { ...claimsOf(user.accessToken), exp: Math.ceil(Date.now() / 1000) + 5 };
       const token = forgeJwt({ alg: 'HS256', typ: 'JWT' }, claims, SECRET);
       const reader = await open(`channel=${aChannel()}`, { Authorization: `Bearer ${token}` });
       expect(await reader.next('session:ended')).toEqual({ reason: 'token_expired' });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compileOwner, Owner, type OwnerMessage } from './embedded-owner-process.js';
 import { Program, temporaryDataDir } from './program.js';
+import { steadyPort } from './uploads.js';
 
 const admin = { email: 'admin@example.com', password: 'SecurePass123!' };
 const SETTINGS = {
@@ -297,26 +298,4 @@ export interface HistoryAnswer {
   epoch: string;
   first_sequence: number;
   last_sequence: number;
-}
-
-const taken = new Set<number>();
-
-/**
- * Below the ports that systems give to outgoing connections: one of those could take it while the node is down, even the connection that
- * asks whether the node is back.
- */
-export async function steadyPort(): Promise<number> {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000);
-    const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => resolve(true));
-    });
-    if (isFree) await new Promise((resolve) => server.close(resolve));
-    if (isFree && !taken.has(port)) {
-      taken.add(port);
-      return port;
-    }
-  }
 }

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import http from 'node:http';
-import { ClusterNode, type ClusterUser, Database, type HistoryAnswer, steadyPort } from './broadcast-cluster.js';
+import { ClusterNode, type ClusterUser, Database, type HistoryAnswer } from './broadcast-cluster.js';
 import { hasNginx, NginxServer } from './nginx-server.js';
 import { hasRedisServer, RedisServer } from './redis-server.js';
 import { createBucket, hasS3Server, type S3Server, startS3Server } from './s3-server.js';
-import { type Answer, MIB } from './uploads.js';
+import { type Answer, MIB, steadyPort } from './uploads.js';
 
 const NODES = ['A', 'B', 'C'];
 const BUCKET = 'gatehouse';

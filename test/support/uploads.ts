@@ -207,6 +207,28 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+const taken = new Set<number>();
+
+/**
+ * Below the ports that systems give to outgoing connections: one of those could take it while the node is down, even the connection that
+ * asks whether the node is back.
+ */
+export async function steadyPort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (isFree) await new Promise((resolve) => server.close(resolve));
+    if (isFree && !taken.has(port)) {
+      taken.add(port);
+      return port;
+    }
+  }
+}
+
 /** A line from a client to a server, which breaks, or takes no more, after so many bytes of the client. */
 export class Line {
   private readonly sockets = new Set<Socket>();

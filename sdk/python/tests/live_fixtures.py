@@ -43,8 +43,8 @@ def strict_server() -> Iterator[LiveServer]:
 
 @pytest.fixture(scope='session')
 def brief_server() -> Iterator[LiveServer]:
-    """One whose access tokens are good for five seconds."""
-    server = LiveServer(JWT_ACCESS_TTL='5')
+    """One whose access tokens are good for twelve seconds."""
+    server = LiveServer(JWT_ACCESS_TTL='12')
     yield server
     server.remove()
 

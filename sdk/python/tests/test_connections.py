@@ -28,7 +28,7 @@ def begin(handler: Any) -> None:
 def test_many_open_downloads_do_not_stop_the_next_call(make: Any) -> None:
     with Script(*[begin] * 110, LIVE) as script, ExitStack() as opened:
         script._server.released = script.released  # type: ignore[attr-defined]
-        client = make(script.url, api_key='gh_key', timeout=2)
+        client = make(script.url, api_key='gh_key', timeout=10)
         for _ in range(110):
             opened.enter_context(client.uploads.download('f'))
         client.health.live()

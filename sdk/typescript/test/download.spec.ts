@@ -197,11 +197,12 @@ describe('a download', () => {
     const slow = await LocalServer.answering((_request, response) => {
       response.writeHead(200, { 'Content-Length': '2' });
       response.write('a');
-      setTimeout(() => response.end('b'), 400);
+      setTimeout(() => response.end('b'), 6_000);
     });
-    const at = ({ url }: LocalServer) => server.client({ baseURL: url, apiKey: 'a', maxRetries: 0, timeout: 200 });
-    expect(await failureOf(at(silent).uploads.download(id))).toBeInstanceOf(TimeoutError);
-    expect(await (await at(slow).uploads.download(id)).text()).toBe('ab');
+    const at = ({ url }: LocalServer, timeout: number) =>
+      server.client({ baseURL: url, apiKey: 'a', maxRetries: 0, timeout });
+    expect(await failureOf(at(silent, 200).uploads.download(id))).toBeInstanceOf(TimeoutError);
+    expect(await (await at(slow, 5_000).uploads.download(id)).text()).toBe('ab');
     await silent.stop();
     await slow.stop();
   });

@@ -63,6 +63,9 @@ function serve(compiled: string): Server {
   };
   const state = (page: Page, text: string) => page.locator('#state', { hasText: text }).waitFor();
   const post = async (page: Page, text: string) => {
+    // It comes with the channel, and is emptied when what was posted before has been acknowledged.
+    await page.getByLabel('New notice').waitFor();
+    await page.waitForFunction(`document.getElementById('text').value === ''`);
     await page.getByLabel('New notice').focus();
     await page.keyboard.insertText(text);
     await page.keyboard.press('Control+Enter');
@@ -128,7 +131,7 @@ function serve(compiled: string): Server {
       expect(await notices(page)).toEqual(expected);
     }
     await reader.reload();
-    await shown(reader, 'Water is off on Monday');
+    await shown(reader, 'And after it');
     await state(reader, 'live');
     expect(await notices(reader)).toEqual(expected);
     expect(await reader.title()).toBe('Notice board');

@@ -57,6 +57,13 @@ inBrowser('uploads and downloads')('uploads and downloads of a page', () => {
     await page.evaluate(`import('@gatehouse/client').then((client) => void (globalThis.kept = { client }))`);
   };
 
+  /** Browsers tell of progress now and then: what goes too fast is over before. */
+  const slowly = async () => {
+    const devtools = await page.context().newCDPSession(page);
+    const conditions = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: content.length };
+    await devtools.send('Network.emulateNetworkConditions', conditions);
+  };
+
   /** Uploads what was chosen in a field of the page. */
   const upload = async (bytes: Buffer, name: string, options: object) => {
     await page.setContent('<input type="file">');
@@ -80,10 +87,7 @@ inBrowser('uploads and downloads')('uploads and downloads of a page', () => {
   ])('uploads %s and tells how far it is', async (_way, options, method) => {
     const requests: string[] = [];
     page.on('request', (request) => requests.push(`${request.method()} ${request.resourceType()}`));
-    // Browsers tell of progress now and then: what goes too fast has none.
-    const devtools = await page.context().newCDPSession(page);
-    const conditions = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: content.length };
-    await devtools.send('Network.emulateNetworkConditions', conditions);
+    await slowly();
     const { stored, seen, error } = await upload(content, 'größe.txt', { description: 'of a page', ...options });
     expect(error).toBeUndefined();
     expect(stored).toMatchObject({ filename: 'größe.txt', description: 'of a page', file_hash: sha256(content) });
@@ -115,6 +119,7 @@ inBrowser('uploads and downloads')('uploads and downloads of a page', () => {
   });
 
   it('goes on after the page was loaded again', async () => {
+    await slowly();
     // As when the visitor leaves in the middle: the first part arrives, and no more.
     const begun = await page.evaluate(async (text) => {
       const { api, client } = kept;
@@ -143,6 +148,7 @@ inBrowser('uploads and downloads')('uploads and downloads of a page', () => {
   });
 
   it('stops at a signal', async () => {
+    await slowly();
     const outcome = await page.evaluate(async (text) => {
       const stops = [false, true].map(async (resumable) => {
         const stop = new AbortController();
