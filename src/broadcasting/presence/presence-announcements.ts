@@ -61,6 +61,14 @@ export class PresenceAnnouncements {
     if (!roster.users) this.readInBackground();
   }
 
+  /**
+   * Resolves when it has been read who is in the channel, so that nobody who joins from now on is taken for one who was there before. What
+   * cannot be read now is compared later.
+   */
+  async settled(channel: string): Promise<void> {
+    if (this.rosters.get(channel)?.users === null) await this.reads.run().catch(() => undefined);
+  }
+
   unwatch(channel: string): void {
     const roster = this.rosters.get(channel);
     if (roster && --roster.watchers === 0) this.rosters.delete(channel);

@@ -44,7 +44,7 @@ export class PresenceService {
   }
 
   /**
-   * One more connection of the user reads the channel; resolves when that is recorded. When it rejects the connection is not counted, and
+   * One more connection of the user reads the channel; resolves when that is recorded, and whoever joins later is announced. When it rejects the connection is not counted, and
    * is not to leave. It may leave before this resolves.
    */
   async enter(channel: string, userId: string): Promise<void> {
@@ -52,6 +52,10 @@ export class PresenceService {
     const presence = this.presenceOf(channel, userId);
     presence.connections++;
     if (presence.connections === 1) this.announcements.watch(channel);
+    await Promise.all([this.recorded(presence), this.announcements.settled(channel)]);
+  }
+
+  private async recorded(presence: Presence): Promise<void> {
     // Where others have been let in already, a lost registration is the background's to repair.
     const isLetIn = presence.connections > 1 && presence.waiters.length === 0;
     if (presence.recorded === 'yes' || isLetIn) return;
