@@ -193,6 +193,7 @@ describe(`several nodes on one PostgreSQL, seed ${SEED}`, () => {
     tabAtA.close();
     await until(async () => (await channelAt(a)).subscribers === 2, 'one tab less', WITHIN_MS);
     expect((await channelAt(a)).members).toHaveLength(2);
+    await until(() => told.length > 0, 'the guest to be announced', WITHIN_MS);
     expect(told).toEqual([['presence:joined', 'guest']]);
 
     tabAtB.io.reconnection(false);

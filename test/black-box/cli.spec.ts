@@ -134,7 +134,9 @@ describe('beside a running server', () => {
   const mails = (): string[] => {
     const outbox = join(data.path, 'outbox');
     if (!existsSync(outbox)) return [];
-    return readdirSync(outbox).map((name) => readFileSync(join(outbox, name), 'utf8'));
+    // One that is being written is about to have another name.
+    const written = readdirSync(outbox).filter((name) => name.endsWith('.eml'));
+    return written.map((name) => readFileSync(join(outbox, name), 'utf8'));
   };
 
   beforeAll(async () => {

@@ -7,12 +7,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Browser, chromium } from 'playwright-core';
 import supertest from 'supertest';
 import { Program, temporaryDataDir } from '../support/program.js';
+import { steadyPort } from '../support/uploads.js';
 
 const EXAMPLES = join(__dirname, '../../examples');
 const ADMIN = { ADMIN_EMAIL: 'admin@example.com', ADMIN_PASSWORD: 'Correct-Horse-1' };
 const READER = { email: 'ann@example.com', username: 'ann', password: 'SecurePass123!' };
-/** Short, so that every client has to renew its token while it is watched. */
-const ACCESS_TTL = 8;
+/** Short, so that every client has to renew its token while it is watched; a quarter of it is more than a machine stalls. */
+const ACCESS_TTL = 20;
 
 const CHROMIUM = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium';
 /** Debian's, which knows Debian's packages. */
@@ -25,7 +26,7 @@ if (!hasBrowser)
 
 /** Resolves when it holds; what has taken so long never will. */
 async function until(condition: () => boolean | Promise<boolean>, describe: () => unknown): Promise<void> {
-  const end = Date.now() + 30_000;
+  const end = Date.now() + 60_000;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`waited in vain: ${JSON.stringify(describe())}`);
     await delay(100);
@@ -127,7 +128,7 @@ describe('the examples', () => {
   };
 
   beforeEach(async () => {
-    await start('0', {});
+    await start(String(await steadyPort()), {});
     await signInAsAdmin();
     const { body } = await supertest(url).post('/api/v1/auth/register').send(READER).expect(201);
     readerId = body.id;

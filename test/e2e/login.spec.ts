@@ -157,7 +157,7 @@ describe('hashes that take their time', () => {
   it('answers 503 with Retry-After when too many hashes wait', async () => {
     const user = await aUser(app);
     const answers = await Promise.all(
-      Array.from({ length: 150 }, () => app.http.post(LOGIN).send({ email: user.email, password: PASSWORD })),
+      Array.from({ length: 300 }, () => app.http.post(LOGIN).send({ email: user.email, password: PASSWORD })),
     );
     const refused = answers.filter(({ status }) => status === 503);
     expect(refused.length).toBeGreaterThan(0);

@@ -76,6 +76,13 @@ class Mailing {
     await this.app.pool.query(`SELECT pg_notify('gatehouse_mail', '')`);
   }
 
+  /** What is said about a mail, which is right after its row was written. */
+  async said(level: number, id: string): Promise<string[]> {
+    const about = () => this.lines(level).filter((line) => line.includes(id));
+    await until(() => about().length > 0, `a line about ${id}`);
+    return about();
+  }
+
   lines(level: number): string[] {
     return this.app.log.filter((line) => JSON.parse(line).level === level);
   }
@@ -230,7 +237,7 @@ describe('mail by SMTP', () => {
     server.treat(addressOf(cause), { at, code: 550, text: `5.7.1 ${addressOf(cause)} may not have ${LINK}` });
     await mailing.send(cause);
     const { id, last_error } = await mailing.becomes(cause, 'failed');
-    const [line] = mailing.lines(ERROR).filter((text) => text.includes(id));
+    const [line] = await mailing.said(ERROR, id);
     expect(line).toContain('550 5.7.1 <address> may not have <link>');
     expect(last_error).not.toContain('token');
     await mailing.retry(cause);
@@ -245,7 +252,7 @@ describe('mail by SMTP', () => {
     await mailing.app.pool.query(`UPDATE mails SET created_at = created_at - interval '1 day' WHERE id = $1`, [id]);
     await mailing.retry('old');
     await mailing.becomes('old', 'failed');
-    expect(mailing.lines(ERROR).filter((text) => text.includes(id))).toHaveLength(1);
+    expect(await mailing.said(ERROR, id)).toHaveLength(1);
   });
 
   it('is tried again when the server refuses who sends, which can be put right', async () => {
@@ -261,7 +268,7 @@ describe('mail by SMTP', () => {
     server.treat('torn@example.com', 'drop-after-data');
     await mailing.send('torn');
     const { id } = await mailing.becomes('torn', 'unconfirmed');
-    expect(mailing.lines(WARN).filter((text) => text.includes(id))).toHaveLength(1);
+    expect(await mailing.said(WARN, id)).toHaveLength(1);
     await mailing.retry('torn');
     await mailing.app.app.get(MailSender).poll();
     await hasPassed();
@@ -430,6 +437,7 @@ describe('a mail server', () => {
     await mailing.send('second');
     await mailing.isPostponed('first');
     await mailing.isPostponed('second');
+    await mailing.app.pool.query(`UPDATE mails SET next_attempt_at = now() + interval '1 hour'`);
     server = await TestSmtpServer.start({ port });
     server.treat(addressOf('greylisted'), { at: 'recipient', code: 451, text: 'come back later' });
     await mailing.send('greylisted');
@@ -559,11 +567,11 @@ describe('mail without a server', () => {
     await mailing.send('again');
     const { id } = await mailing.becomes('again', 'sent');
     const before = fileOf(id);
+    mailing.composer = async () => ({ ...LETTER, heading: 'Written again' });
     await mailing.app.pool.query(
       `UPDATE mails SET state = 'queued', email = 'again@example.com', claimed_until = now() - interval '1 second' WHERE id = $1`,
       [id],
     );
-    mailing.composer = async () => ({ ...LETTER, heading: 'Written again' });
     await mailing.announce();
     await until(async () => (await mailing.row('again')).state === 'sent', 'the second writing');
     const after = fileOf(id);

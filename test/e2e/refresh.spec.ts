@@ -70,7 +70,7 @@ describe('POST /auth/refresh', () => {
       client: fc.nat(2),
       requests: fc.integer({ min: 1, max: 8 }),
       isAnswerLost: fc.boolean(),
-      pauseSeconds: fc.constantFrom(0, 0, 4, 11),
+      pauseSeconds: fc.constantFrom(0, 0, 5, 11),
     });
     await fc.assert(
       fc.asyncProperty(fc.array(burst, { minLength: 1, maxLength: 8 }), async (schedule) => {

