@@ -53,7 +53,8 @@ export class ConnectionDrain {
     if (this.connections.size === 0) return;
     await new Promise<void>((resolve) => {
       this.onEmpty = resolve;
-      setTimeout(resolve, this.idleMs);
+      // A process that was held up has not read yet what came meanwhile: one more turn for that.
+      setTimeout(() => setImmediate(resolve), this.idleMs);
     });
   }
 
