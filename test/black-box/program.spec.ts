@@ -3,18 +3,10 @@ import type { AddressInfo } from 'node:net';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { until } from '../support/uploads.js';
+import { freePort, until } from '../support/uploads.js';
 import { Program, temporaryDataDir } from '../support/program.js';
 
 const account = { email: 'first@example.com', username: 'first_user', password: 'SecurePass123!' };
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 describe('the program', () => {
   const data = temporaryDataDir();

@@ -44,8 +44,8 @@ export class PresenceService {
   }
 
   /**
-   * One more connection of the user reads the channel; resolves when that is recorded, and whoever joins later is announced. When it rejects the connection is not counted, and
-   * is not to leave. It may leave before this resolves.
+   * One more connection of the user reads the channel; resolves when that is recorded, and whoever joins later is announced. When it
+   * rejects the connection is not counted, and is not to leave. It may leave before this resolves.
    */
   async enter(channel: string, userId: string): Promise<void> {
     if (this.nodes.isStopped) throw new ServiceUnavailableError('The server is shutting down');
