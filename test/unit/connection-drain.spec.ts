@@ -30,4 +30,26 @@ describe('ConnectionDrain', () => {
     if (!client.closed) await new Promise((resolve) => client.once('close', resolve));
     expect(received).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n[^]*done$/i);
   });
+
+  it('stops listening right after a look for new connections, not at the end of a turn that took long', async () => {
+    const drain = new ConnectionDrain(IDLE_MS);
+    const server = createServer({ ServerResponse: drain.Response });
+    drain.watch(server);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    let turn = 0;
+    let wasLong: boolean | null = null;
+    const work = () => {
+      if (!server.listening) return;
+      wasLong = ++turn % 10 > 0;
+      const end = performance.now() + (wasLong ? 1 : 0);
+      while (performance.now() < end);
+      setImmediate(work);
+    };
+
+    work();
+    await drain.begin();
+    expect(server.listening).toBe(false);
+    expect(wasLong).toBe(false);
+  });
 });
