@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Browser, chromium } from 'playwright-core';
 import supertest from 'supertest';
 import { Program, temporaryDataDir } from '../support/program.js';
-import { steadyPort } from '../support/uploads.js';
+import { freePort } from '../support/uploads.js';
 
 const EXAMPLES = join(__dirname, '../../examples');
 const ADMIN = { ADMIN_EMAIL: 'admin@example.com', ADMIN_PASSWORD: 'Correct-Horse-1' };
@@ -128,7 +128,7 @@ describe('the examples', () => {
   };
 
   beforeEach(async () => {
-    await start(String(await steadyPort()), {});
+    await start(String(await freePort()), {});
     await signInAsAdmin();
     const { body } = await supertest(url).post('/api/v1/auth/register').send(READER).expect(201);
     readerId = body.id;

@@ -4,7 +4,7 @@ import { ask, connectTo, SocketReader } from '../support/broadcast-clients.js';
 import { ClusterNode, type ClusterUser, Database, request } from '../support/broadcast-cluster.js';
 import { hasPgBouncer, PgBouncer } from '../support/pgbouncer.js';
 import { Program, temporaryDataDir } from '../support/program.js';
-import { sendFile, steadyPort, until } from '../support/uploads.js';
+import { freePort, sendFile, until } from '../support/uploads.js';
 
 /** Far fewer than the nodes' pools may open together. */
 const SERVER_CONNECTIONS = 4;
@@ -66,7 +66,7 @@ if (!hasPgBouncer())
       ['B', '2'],
     ]) {
       const settings = () => ({ ...ways(), DATABASE_POOL_SIZE: String(NODE_POOL), WEB_CONCURRENCY: workers });
-      nodes.push(new ClusterNode(`node ${name}`, await steadyPort(), settings));
+      nodes.push(new ClusterNode(`node ${name}`, await freePort(), settings));
     }
     [a, b] = nodes;
     await a.start();

@@ -3,7 +3,7 @@ import { Program, temporaryDataDir } from '../support/program.js';
 import {
   call,
   Dice,
-  steadyPort,
+  freePort,
   idOf,
   Line,
   MIB,
@@ -42,7 +42,7 @@ describe('a resumable upload, when the program is killed with -9 in the middle o
   };
 
   beforeAll(async () => {
-    const port = await steadyPort();
+    const port = await freePort();
     url = `http://127.0.0.1:${port}`;
     environment = {
       PORT: String(port),

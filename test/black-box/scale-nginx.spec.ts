@@ -2,7 +2,7 @@ import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { hasNginx, NginxServer } from '../support/nginx-server.js';
 import { callApi, from } from '../support/topology.js';
-import { steadyPort } from '../support/uploads.js';
+import { freePort } from '../support/uploads.js';
 
 /** Where an upstream answers while a body still comes, and resets the connection. */
 const REFUSED_EARLY = '/api/v1/refused-early';
@@ -88,10 +88,10 @@ if (!hasNginx()) process.emitWarning('The tests of the configuration of nginx ar
     for (const upstream of upstreams) {
       upstream.requests.length = 0;
       upstream.isDying = false;
-      await upstream.start(await steadyPort());
+      await upstream.start(await freePort());
     }
     nginx = new NginxServer(
-      await steadyPort(),
+      await freePort(),
       upstreams.map(({ port }) => ({ port })),
     );
     await nginx.start();

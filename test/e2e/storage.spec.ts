@@ -23,6 +23,7 @@ import {
 import { LocalStorage } from '../../src/uploads/storage/local-storage.js';
 import { S3Storage } from '../../src/uploads/storage/s3-storage.js';
 import { createBucket, hasS3Server, type S3Server, startS3Server } from '../support/s3-server.js';
+import { until } from '../support/uploads.js';
 
 const MIB = 1024 * 1024;
 const CHUNK = 200_000;
@@ -438,7 +439,12 @@ for (const { name, isHere, create } of drivers) {
       expect(await storage.readIdentity()).toBe('two');
       expect(await entries(storage)).toEqual([]);
       await storage.open();
-      await storage.probe();
+      const isReached = () =>
+        storage.probe().then(
+          () => true,
+          () => false,
+        );
+      await until(isReached, 'a probe that is answered in time');
     });
   });
 }

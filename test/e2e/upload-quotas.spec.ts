@@ -47,7 +47,16 @@ async function settled(app: TestApp): Promise<void> {
 /** The sums that the database keeps, against what the test itself counts. */
 async function expectExactSums(app: TestApp): Promise<void> {
   expect(await app.app.get(UpkeepRepository).findDriftedSums()).toEqual([]);
-  const query = async (sql: string) => (await app.pool.query(sql)).rows;
+  const client = await app.pool.connect();
+  try {
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    await expectExactSumsIn(async (sql) => (await client.query(sql)).rows);
+  } finally {
+    client.release(true);
+  }
+}
+
+async function expectExactSumsIn(query: (sql: string) => Promise<any[]>): Promise<void> {
   const uploads = await query('SELECT owner_id, state, content_type, file_size::int FROM uploads');
   const users = await query(
     'SELECT id, storage_held::int AS held, total_uploads::int AS files, total_storage_used::int AS used FROM users ORDER BY id',

@@ -4,6 +4,7 @@ import { DatabaseListener } from '../../src/database/database-listener.js';
 import { aSignedInUser, anAdmin, PASSWORD, type SignedIn, signIn } from '../support/builders.js';
 import { closeSockets, connect, open, publishMany, refusal, type TestSocket } from '../support/sockets.js';
 import { startTestApp, type TestApp } from '../support/test-app.js';
+import { until } from '../support/uploads.js';
 import { claimsOf } from './tools.js';
 
 const API = '/api/v1/broadcasting';
@@ -50,9 +51,11 @@ describe('sockets', () => {
     const listener = there.app.get(DatabaseListener);
     const ear = jest.spyOn(listener as unknown as { hear(): void }, 'hear').mockImplementation(() => undefined);
     const clientOf = () => (listener as unknown as { client: { processID: number } | null }).client;
-    const client = clientOf();
     return {
       listenAgain: async () => {
+        // Perhaps not the connection of the beginning: one on which nothing is heard is given up after some seconds.
+        await until(() => clientOf() !== null, 'a connection');
+        const client = clientOf();
         const { rows } = await sql('SELECT pg_terminate_backend($1) AS done', client?.processID);
         expect(rows).toEqual([{ done: true }]);
         while (clientOf() === client) await nextTurn();

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compileOwner, Owner, type OwnerMessage } from './embedded-owner-process.js';
 import { Program, temporaryDataDir } from './program.js';
-import { steadyPort } from './uploads.js';
+import { freePort } from './uploads.js';
 
 const admin = { email: 'admin@example.com', password: 'SecurePass123!' };
 const SETTINGS = {
@@ -187,7 +187,7 @@ export class Cluster {
     try {
       await cluster.database.start();
       const all = () => ({ ...settings, DATABASE_URL: cluster.database.url });
-      for (const name of ['A', 'B']) cluster.nodes.push(new ClusterNode(`node ${name}`, await steadyPort(), all));
+      for (const name of ['A', 'B']) cluster.nodes.push(new ClusterNode(`node ${name}`, await freePort(), all));
       // The first one makes the tables.
       for (const node of cluster.nodes) await node.start();
       cluster.admin = await cluster.signIn(admin);

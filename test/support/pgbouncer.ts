@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
-import { steadyPort } from './uploads.js';
+import { freePort } from './uploads.js';
 import { letGo } from './held-process.js';
 
 /** Debian's is where only root looks. */
@@ -58,7 +58,7 @@ export class PgBouncer {
   static async before(server: PooledServer, options: PgBouncerOptions): Promise<PgBouncer> {
     const program = findProgram();
     if (!program) throw new Error('There is no pgbouncer: install the package pgbouncer');
-    const bouncer = new PgBouncer(program, server, await steadyPort(), mkdtempSync(join(tmpdir(), 'pgbouncer-')));
+    const bouncer = new PgBouncer(program, server, await freePort(), mkdtempSync(join(tmpdir(), 'pgbouncer-')));
     bouncer.configure(options);
     return bouncer;
   }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { createClient } from 'redis';
-import { steadyPort } from './uploads.js';
+import { freePort } from './uploads.js';
 import { letGo } from './held-process.js';
 
 const PROGRAM = 'redis-server';
@@ -33,7 +33,7 @@ export class RedisServer {
   /** Not running yet. */
   static async create(): Promise<RedisServer> {
     if (!hasRedisServer()) throw new Error(`There is no ${PROGRAM}: install the package redis-server`);
-    return new RedisServer(await steadyPort(), mkdtempSync(join(tmpdir(), 'redis-')));
+    return new RedisServer(await freePort(), mkdtempSync(join(tmpdir(), 'redis-')));
   }
 
   get url(): string {

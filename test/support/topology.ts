@@ -4,7 +4,7 @@ import { ClusterNode, type ClusterUser, Database, type HistoryAnswer } from './b
 import { hasNginx, NginxServer } from './nginx-server.js';
 import { hasRedisServer, RedisServer } from './redis-server.js';
 import { createBucket, hasS3Server, type S3Server, startS3Server } from './s3-server.js';
-import { type Answer, MIB, steadyPort } from './uploads.js';
+import { type Answer, freePort, MIB } from './uploads.js';
 
 const NODES = ['A', 'B', 'C'];
 const BUCKET = 'gatehouse';
@@ -177,7 +177,7 @@ export class Topology {
     await createBucket(this.s3, BUCKET);
     const all = { ...this.services(this.s3), ...settings };
     for (const name of NODES) {
-      const node = new GuardedNode(`node ${name}`, await steadyPort(), () => all);
+      const node = new GuardedNode(`node ${name}`, await freePort(), () => all);
       node.onChange = () => this.guard.tell(this.nodes);
       this.nodes.push(node);
     }
@@ -185,7 +185,7 @@ export class Topology {
     // It makes the tables; the others would wait for it.
     await first.start();
     await Promise.all(others.map((node) => node.start()));
-    this.nginx = new NginxServer(await steadyPort(), this.nodes);
+    this.nginx = new NginxServer(await freePort(), this.nodes);
     await this.nginx.start();
     this.admin = await this.signIn(ADMIN);
   }

@@ -199,21 +199,13 @@ export async function until(
   }
 }
 
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 const taken = new Set<number>();
 
 /**
- * Below the ports that systems give to outgoing connections: one of those could take it while the node is down, even the connection that
- * asks whether the node is back.
+ * Below the ports that systems give to outgoing connections: one of those could take it before its server is up, or while that is down,
+ * even the connection that asks whether the server is back.
  */
-export async function steadyPort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 20_000);
     const server = createServer();

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Dice, freePort, Line, MIB, steadyPort, storedFiles, until } from '../../../test/support/uploads.js';
+import { Dice, freePort, Line, MIB, storedFiles, until } from '../../../test/support/uploads.js';
 import { installedClient } from './installed.js';
 import { TestServer } from './support.js';
 
@@ -15,7 +15,7 @@ describe('examples/file-drop.mjs', () => {
 
   beforeAll(async () => {
     copyFileSync(join(EXAMPLES, 'file-drop.mjs'), join(folder, 'file-drop.mjs'));
-    server = await TestServer.start({ MAX_FILE_SIZE: String(64 * MIB), PORT: String(await steadyPort()) });
+    server = await TestServer.start({ MAX_FILE_SIZE: String(64 * MIB), PORT: String(await freePort()) });
     const scopes: ('uploads:read' | 'uploads:write')[] = ['uploads:read', 'uploads:write'];
     ({ key } = await (await server.user()).api.users.apiKeys.create({ name: 'drop', scopes }));
   });

@@ -115,25 +115,35 @@ describe('the session', () => {
     expect(await tokens.get()).not.toBeNull();
   });
 
-  it('goes on when the answer of a refresh was lost, whether it broke off or never came', async () => {
+  /** How it goes on after a refresh of which the server's answer does not arrive. */
+  async function loseRefresh(lose: 'break' | 'hold') {
     const { api, tokens, id } = await signedIn();
-    for (const lose of ['break', 'hold'] as const) {
-      let isLost = false;
-      intercept = (incoming, response, body) => {
-        if (incoming.url !== REFRESH || isLost) return false;
-        isLost = true;
-        const { method, headers } = incoming;
-        // The server has renewed the token; nobody hears of it.
-        request(`${server.url}${REFRESH}`, { method, headers }, (answer) => {
-          answer.resume();
-          if (lose === 'break') response.destroy();
-        }).end(body);
-        return true;
-      };
-      await tokens.set({ ...(await kept(tokens)), expires_at: Date.now() - 1 });
-      expect((await api.users.me()).id).toBe(id);
-      expect(isLost).toBe(true);
-    }
+    let isLost = false;
+    intercept = (incoming, response, body) => {
+      if (incoming.url !== REFRESH || isLost) return false;
+      isLost = true;
+      const { method, headers } = incoming;
+      // The server has renewed the token; nobody hears of it.
+      request(`${server.url}${REFRESH}`, { method, headers }, (answer) => {
+        answer.resume();
+        if (lose === 'break') response.destroy();
+      }).end(body);
+      return true;
+    };
+    await tokens.set({ ...(await kept(tokens)), expires_at: Date.now() - 1 });
+    const began = performance.now();
+    const outcome = await api.users.me().then(
+      (me) => me.id === id,
+      (error: unknown) => error,
+    );
+    return { isLost, outcome, tookMs: performance.now() - began };
+  }
+
+  it.each(['break', 'hold'] as const)('goes on when the answer of a refresh was lost (%s)', async (lose) => {
+    let seen = await loseRefresh(lose);
+    // The server takes the former token for ten seconds, and the client waits for eight: a machine that is held up between shows nothing.
+    while (seen.tookMs > 9_500) seen = await loseRefresh(lose);
+    expect(seen).toMatchObject({ isLost: true, outcome: true });
   });
 
   it('is shared by two clients on one storage', async () => {
