@@ -48,7 +48,18 @@ def renew_tokens():
     except requests.HTTPError as error:
         if error.response.status_code != 401:
             raise
+        sign_in_again()
+
+
+def sign_in_again():
+    """The session is over, and perhaps the account, while nobody was there to be told."""
+    try:
         sign_in()
+    except requests.HTTPError as error:
+        if error.response.status_code in (401, 403):
+            say(f"not let in any more: {error.response.json()['error_code']}")
+            finished.set()
+        raise
 
 
 def subscribe(channel):
@@ -116,13 +127,16 @@ def keep_connected():
 
 
 def keep_signed_in():
-    """Renews the token of the open connection when three quarters of its time have passed."""
-    while not finished.wait(tokens["expires_in"] * 0.75):
+    """Renews the token of the open connection when three quarters of its time have passed, which leaves some for further attempts."""
+    pause = tokens["expires_in"] * 0.75
+    while not finished.wait(pause):
+        pause = 5
         try:
             renew_tokens()
             # Otherwise the next connection shows the new token.
             if client.connected:
                 client.call("authenticate", {"token": tokens["access_token"]}, namespace=NAMESPACE, timeout=10)
+            pause = tokens["expires_in"] * 0.75
         except (socketio.exceptions.SocketIOError, requests.RequestException) as error:
             say(f"not renewed: {type(error).__name__}")
 
